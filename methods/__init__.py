@@ -1,0 +1,1 @@
+"""The alignment methods that ship: one file each, found by file name."""

@@ -1,0 +1,113 @@
+"""PPO against a reward model (Schulman et al. 2017; for summaries Stiennon et al. 2020, arXiv 2009.01325).
+
+The loop follows the implementation details of Huang et al. 2024 (arXiv 2403.17031): per-token KL penalty
+with estimator k1, GAE, whitened advantages, no reward whitening, clipped value loss, EOS rule, no dropout,
+AdamW eps 1e-5, linear decay; see `alignment_bench.training.ppo`.
+
+Deviations: the reward model is bought from the annotation budget by comparing the base's own samples, its
+scores are normalised to mean 0 *and* spread 1 on those; the policy starts from the base unless init= says
+otherwise; the value function is not initialised from the reward model; rollouts at temperature 1 (.7 in
+both papers), so that the KL penalty is that of the policy itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import ClassVar, Literal
+
+from alignment_bench.errors import OverBudget
+from alignment_bench.lab import Lab
+from alignment_bench.policy import LogitPolicy, Policy
+from alignment_bench.prompts import Prompt
+from alignment_bench.training.settings import PPOSettings
+
+
+@dataclass(frozen=True)
+class PPO:
+    """Proximal policy optimisation against a reward model bought from the budget."""
+
+    wrapper: ClassVar[bool] = False
+    wants: ClassVar[tuple[str, ...]] = ("prefer",)
+
+    reward: Literal["model", "teacher"] = "model"
+    """score rollouts with a reward model, or ask the teacher for every one"""
+    reward_kind: Literal["likelihood_ratio", "scalar"] = "likelihood_ratio"
+    """form of the reward model"""
+    iterations: int | None = field(default=None, metadata={"min": 1})
+    """rounds of sampling and updating; None: by model size"""
+    rollouts: int | None = field(default=None, metadata={"min": 2})
+    """completions sampled in each round; None: by model size"""
+    epochs: int = field(default=4, metadata={"min": 1})
+    """passes over each round's rollouts"""
+    minibatches: int = field(default=1, metadata={"min": 1})
+    """optimiser steps per pass"""
+    learning_rate: float | None = field(default=None, metadata={"min": 0.0})
+    """peak learning rate, falling linearly; None: by model size"""
+    kl_coefficient: float = field(default=0.05, metadata={"min": 0.0})
+    """weight of the per-token KL penalty in the reward"""
+    clip: float = field(default=0.2, metadata={"min": 0.0})
+    """range of the probability ratio"""
+    value_clip: float = field(default=0.2, metadata={"min": 0.0})
+    """range of the value function's change"""
+    value_coefficient: float = field(default=0.1, metadata={"min": 0.0})
+    """weight of the value loss"""
+    gamma: float = field(default=1.0, metadata={"min": 0.0, "max": 1.0})
+    """discount per token"""
+    gae_lambda: float = field(default=0.95, metadata={"min": 0.0, "max": 1.0})
+    """lambda of generalised advantage estimation"""
+    missing_eos_score: float = -1.0
+    """replaces the score of a completion that did not end"""
+    whiten_advantages: bool = True
+    """scale advantages to mean 0 and variance 1"""
+
+    def align(self, policy: LogitPolicy, prompts: Sequence[Prompt], lab: Lab) -> Policy:
+        """The policy after PPO; its course is a footnote."""
+        settings = self.settings(lab)
+        if self.reward == "model":
+            model = lab.reward_model(policy, prompts, kind=self.reward_kind)
+            trained, log = lab.ppo(policy, prompts, model, settings)
+        else:
+            trained, log = lab.ppo(policy, prompts, "teacher", settings)
+        first, last = log[0], log[-1]
+        lab.note(
+            f"ppo: {len(log)} iterations of {settings.rollouts}; reward {first['reward']:+.2f} -> "
+            f"{last['reward']:+.2f}, KL to start {last['kl_to_reference']:.2f} nat a sequence, "
+            f"ended {last['ended']:.0%}"
+        )
+        return trained
+
+    def settings(self, lab: Lab) -> PPOSettings:
+        """The loop's settings; with the teacher as reward, as many iterations as the budget pays for."""
+        tier = lab.tier
+        rollouts = self.rollouts or tier.ppo_rollouts
+        iterations = self.iterations or tier.ppo_iterations
+        if self.reward == "teacher":
+            affordable = lab.feedback.affordable("score") // rollouts
+            if affordable < 1:
+                raise OverBudget(f"the budget does not pay for one iteration of {rollouts} scores")
+            if affordable < iterations:
+                lab.note(f"ppo: {affordable} of {iterations} iterations, the budget ends there")
+            iterations = min(iterations, affordable)
+        return PPOSettings(
+            iterations=iterations,
+            rollouts=rollouts,
+            epochs=self.epochs,
+            minibatches=self.minibatches,
+            learning_rate=tier.ppo_learning_rate if self.learning_rate is None else self.learning_rate,
+            kl_coefficient=self.kl_coefficient,
+            clip=self.clip,
+            value_clip=self.value_clip,
+            value_coefficient=self.value_coefficient,
+            gamma=self.gamma,
+            gae_lambda=self.gae_lambda,
+            missing_eos_score=self.missing_eos_score,
+            whiten_advantages=self.whiten_advantages,
+            separate_value=tier.separate_value,
+            micro_batch=tier.micro_batch,
+            lora_rank=tier.lora_rank,
+            bf16=tier.bf16,
+        )
+
+
+PLUGIN = PPO

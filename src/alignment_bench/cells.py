@@ -1,0 +1,116 @@
+"""What one cell of a comparison is, as stored: its configuration, scores, samples and cost."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Literal, get_args
+
+from alignment_bench.budgets import Currency
+from alignment_bench.completions import End
+from alignment_bench.evaluation import Better
+
+SCHEMA = 1
+"""version of the stored layout; a reader migrates older ones and refuses newer ones"""
+
+Status = Literal["ok", "failed", "over_budget", "not_applicable"]
+
+
+@dataclass(frozen=True)
+class MetricScores:
+    """One metric of one cell: `values[i]` belongs to `prompt_ids[i]` (nan: not scored), or why none."""
+
+    name: str
+    unit: str
+    better: Better
+    values: tuple[float, ...] = ()
+    missing: str = ""
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class StoredSample:
+    """One completion as stored: its prompt, sample spec, index among the n, and the ids as drawn."""
+
+    prompt_id: str
+    spec: str
+    sample: int
+    completion: str
+    tokens: tuple[int, ...]
+    end: End
+
+
+@dataclass(frozen=True, kw_only=True)
+class CellRecord:
+    """One cell: a method on a task with one seed (and fold), its scores, and what it cost.
+
+    `digest` names the folder; `label` is the row's name as typed; `method` its resolved configuration.
+    Raises ValueError where the arrays do not match or a word is not one of those allowed.
+    """
+
+    digest: str
+    label: str
+    method: Any
+    task: str
+    task_version: str
+    model: str
+    model_digest: str
+    data: str
+    data_digest: str
+    world: str | None
+    budget: str
+    budget_amount: float
+    currency: Currency
+    teacher: str
+    judge: str
+    init: str
+    format_digest: str
+    decoding: dict[str, Any]
+    evaluators: tuple[str, ...]
+    seed: int
+    fold: int = 0
+    folds: int = 0
+    status: Status = "ok"
+    reason: str = ""
+    prompt_ids: tuple[str, ...] = ()
+    clusters: tuple[str, ...] = ()
+    """one a prompt: prompts of one cluster share a source and are not independent"""
+    scores: tuple[MetricScores, ...] = ()
+    spend: dict[str, Any] = field(default_factory=dict)
+    """what training cost: acts, words, annotator_seconds, calls, tokens_*, flops, seconds"""
+    test_spend: dict[str, Any] = field(default_factory=dict)
+    """what answering the test prompts cost, same keys"""
+    notes: tuple[str, ...] = ()
+    """footnotes of the row"""
+    flags: tuple[str, ...] = ()
+    """marks of the row, such as "self-judged" """
+    captions: tuple[str, ...] = ()
+    """lines for the caption of the block"""
+    versions: dict[str, str] = field(default_factory=dict)
+    code: dict[str, Any] = field(default_factory=dict)
+    """`core`: its version; `plugins`: digest of every plugin used, as `methods/ilf`; `commit`: of git.
+    Cells whose core or other plugins than the method differ are never compared."""
+    seconds: float = 0.0
+    started: str = ""
+    """ISO 8601, UTC"""
+    schema: int = SCHEMA
+
+    def __post_init__(self) -> None:
+        if self.status not in get_args(Status):
+            raise ValueError(f"status is {self.status!r}, allowed: {', '.join(get_args(Status))}")
+        if self.currency not in get_args(Currency):
+            raise ValueError(f"currency is {self.currency!r}, allowed: {', '.join(get_args(Currency))}")
+        if len(self.clusters) != len(self.prompt_ids):
+            raise ValueError(f"{len(self.prompt_ids)} prompt ids but {len(self.clusters)} clusters")
+        if len(set(self.prompt_ids)) != len(self.prompt_ids):
+            raise ValueError("a prompt id occurs twice")
+        if len({metric.name for metric in self.scores}) != len(self.scores):
+            raise ValueError("a metric occurs twice")
+        for metric in self.scores:
+            if metric.better not in get_args(Better):
+                raise ValueError(f"{metric.name}: better is {metric.better!r}")
+            if metric.missing and metric.values:
+                raise ValueError(f"{metric.name}: has values and a reason for having none")
+            if not metric.missing and len(metric.values) != len(self.prompt_ids):
+                raise ValueError(
+                    f"{metric.name}: {len(metric.values)} values for {len(self.prompt_ids)} prompts"
+                )

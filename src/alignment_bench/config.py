@@ -1,0 +1,328 @@
+"""The requests that `key=value` arguments make, checked wholly before any work.
+
+`parse` collects every problem of every kind and raises them as one BadInput, so that nobody mends a
+command one message at a time. Nothing here imports torch.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from alignment_bench import registry
+from alignment_bench.budgets import NAMED_BUDGETS, Currency
+from alignment_bench.checks import unworkable, unwritable
+from alignment_bench.completions import Decoding
+from alignment_bench.errors import BadInput, Problem
+from alignment_bench.fields import Unsuitable, convert, elements, split, values
+from alignment_bench.labels import (
+    ResolvedLabel,
+    ResolvedPart,
+    parse_labels,
+    parse_part,
+    resolve_labels,
+    resolve_part,
+)
+from alignment_bench.registry import Group, suggest
+from alignment_bench.task import TaskOptions
+
+TableFormat = Literal["text", "markdown", "csv", "latex", "json"]
+FILTERS = ("task", "methods", "model", "data", "world", "budget", "teacher", "judge", "seeds")
+"""keys by which `bench table` picks cells"""
+
+_DECODING_LIMITS: Mapping[str, Mapping[str, float]] = {
+    "temperature": {"min": 0},
+    "top_p": {"above": 0, "max": 1},
+    "top_k": {"min": 0},
+    "max_tokens": {"min": 1},
+}
+_BUDGET = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(h|s|calls)")
+_BUDGET_FIX = "smoke, small or paper, or an amount as 15h, 54750s or 2000calls"
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """One budget as typed: a named size (`amount` None) or an explicit amount; see `budgets.amount_of`."""
+
+    name: str
+    amount: float | None = None
+    currency: Currency | None = None
+
+
+@dataclass(frozen=True)
+class RunRequest:
+    """Everything that one `bench run` was asked for. None means: the default that fits the task."""
+
+    labels: tuple[ResolvedLabel, ...]
+    """labels to compare, as ilf,ppo,ilf:rounds=3+best_of_n; all: every shipped method"""
+    tasks: tuple[str, ...]
+    """one or more tasks"""
+    seeds: tuple[int, ...] = (0,)
+    """a list, as 0,1,2: every seed is a training run of its own"""
+    budgets: tuple[Budget, ...] = (Budget("small"),)
+    """smoke, small or paper, or an amount as 15h, 54750s, 2000calls; a list is a sweep"""
+    model: tuple[str, ...] = ("tiny",)
+    """tiny, smollm2, a hub id, a local folder or a .gguf file"""
+    init: str = "base"
+    """what training starts from: base, sft, or the folder of a stored policy"""
+    teacher: ResolvedPart | None = None
+    """who gives feedback, fields as in teacher=annotators:critic_noise=.2; default: the first that fits"""
+    judge: ResolvedPart | None = None
+    """who compares answers for the evaluators, fields likewise; default: the first that fits"""
+    evaluators: tuple[str, ...] | None = None
+    """which evaluators score; default: those of the task"""
+    decoding: Mapping[str, Any] = field(default_factory=dict)
+    """temperature, top_p, top_k, max_tokens, stop: overrides of the task's evaluation decoding"""
+    task_options: TaskOptions = field(default_factory=TaskOptions)
+    """task.world, .data and more: where the examples come from"""
+    results: Path = Path("results")
+    """folder of everything stored"""
+    format: TableFormat = "text"
+    """how the table is written"""
+    out: Path | None = None
+    """file for the table; default: print it"""
+    device: str = "auto"
+    """auto, cpu, cuda or cuda:N"""
+    dtype: str = "auto"
+    """precision of sampling: auto, float32 or bfloat16; scoring is always float32"""
+    engine: str = "transformers"
+    """what generates"""
+    threads: int = field(default=0, metadata={"min": 0})
+    """CPU threads of a job; 0: by model size"""
+    share: float | None = field(default=None, metadata={"above": 0, "below": 1})
+    """share of the budget that the first part of a composition gets; default: equal shares"""
+    trust: bool = False
+    """allow models that bring code of their own"""
+    strict: bool = False
+    """exit with 1 where a control raises an alarm"""
+    quiet: bool = False
+    """no progress on the terminal, only the table"""
+
+    def recorded(self) -> dict[str, Any]:
+        """The request as JSON can hold it, for the record of the run."""
+        return {
+            "methods": {label.text: label.configuration for label in self.labels},
+            "task": list(self.tasks),
+            "seeds": list(self.seeds),
+            "budget": [budget.name for budget in self.budgets],
+            "model": list(self.model),
+            "teacher": None if self.teacher is None else self.teacher.label,
+            "judge": None if self.judge is None else self.judge.label,
+            "evaluators": None if self.evaluators is None else list(self.evaluators),
+            "decoding": {key: _json(value) for key, value in self.decoding.items()},
+            "task_options": {k: _json(v) for k, v in dataclasses.asdict(self.task_options).items()},
+            **{key: _json(getattr(self, key)) for key in ("init", *_PLAIN)},
+        }
+
+
+@dataclass(frozen=True)
+class TableRequest:
+    """What `bench table` was asked for; `filters` keep the cells whose key has one of the values."""
+
+    results: Path = Path("results")
+    format: TableFormat = "text"
+    out: Path | None = None
+    filters: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+
+_PLAIN = (
+    "results",
+    "format",
+    "out",
+    "device",
+    "dtype",
+    "engine",
+    "threads",
+    "share",
+    "trust",
+    "strict",
+    "quiet",
+)
+_KEY_OF_FIELD = {"labels": "methods", "tasks": "task", "budgets": "budget"}
+_DOTTED = ("decoding", "task_options")
+KEYS: Mapping[str, str] = {
+    _KEY_OF_FIELD.get(f.name, f.name): f.name for f in dataclasses.fields(RunRequest) if f.name not in _DOTTED
+}
+"""key of `bench run` to the field of RunRequest that it sets"""
+
+
+def parse(argv: Sequence[str]) -> RunRequest:
+    """The request of `bench run`. Raises one BadInput with everything that is wrong with the arguments."""
+    problems: list[Problem] = []
+    given = pairs(argv, problems)
+    plain, dotted = _routed(given, problems)
+    for key, example in (("methods", "methods=ilf,ppo"), ("task", "task=tldr")):
+        if key not in plain:
+            problems.append(Problem(key, "is missing", f"write {example}"))
+
+    labels = resolve_labels(parse_labels(plain.get("methods", "base"), problems), _methods(dotted), problems)
+    set_fields: dict[str, Any] = {"labels": labels}
+    set_fields["tasks"] = _known("tasks", "task", plain.get("task", ""), problems)
+    for key in ("teacher", "judge"):
+        if key in plain:
+            set_fields[key] = _part("teachers" if key == "teacher" else "judges", key, plain[key], problems)
+    if "evaluators" in plain:
+        set_fields["evaluators"] = _known("evaluators", "evaluators", plain["evaluators"], problems)
+    if "model" in plain:
+        set_fields["model"] = _list("model", plain["model"], problems)
+    if "seeds" in plain:
+        set_fields["seeds"] = _seeds(plain["seeds"], problems)
+    if "budget" in plain:
+        set_fields["budgets"] = _budgets(plain["budget"], problems)
+    if "init" in plain:
+        set_fields["init"] = plain["init"]
+    set_fields["decoding"] = values(
+        Decoding, dotted.get("decoding", {}), "decoding.", problems, show="decoding", limits=_DECODING_LIMITS
+    )
+    options = values(TaskOptions, dotted.get("task", {}), "task.", problems, show="task")
+    set_fields["task_options"] = TaskOptions(**options)
+    set_fields |= values(RunRequest, {k: plain[k] for k in _PLAIN if k in plain}, "", problems)
+    request = RunRequest(**set_fields)
+    problems.extend(p for p in unworkable(request) if p not in problems)
+    if problems:
+        raise BadInput(problems)
+    return request
+
+
+def parse_table(argv: Sequence[str]) -> TableRequest:
+    """The request of `bench table`. Raises one BadInput with everything that is wrong with the arguments."""
+    problems: list[Problem] = []
+    given = pairs(argv, problems)
+    filters: dict[str, tuple[str, ...]] = {}
+    for key in given:
+        if key in FILTERS:
+            filters[key] = _list(key, given[key], problems)
+        elif key not in ("results", "format", "out"):
+            fix = suggest(key, (*FILTERS, "results", "format", "out"))
+            problems.append(Problem(key, "is no key of bench table", fix))
+    plain = {k: v for k, v in given.items() if k in ("results", "format", "out")}
+    request = TableRequest(**values(TableRequest, plain, "", problems), filters=filters)
+    if not request.results.is_dir():
+        fix = "name the results= folder of an earlier bench run"
+        problems.append(Problem("results", f"there is no folder {str(request.results)!r}", fix))
+    problems.extend(unwritable("out", request.out.parent) if request.out else ())
+    if problems:
+        raise BadInput(problems)
+    return request
+
+
+def pairs(argv: Sequence[str], problems: list[Problem]) -> dict[str, str]:
+    """The arguments as key to value. Appends a problem for one that is no key=value, empty, or repeated."""
+    given: dict[str, str] = {}
+    for argument in argv:
+        key, equals, value = argument.partition("=")
+        key, value = key.strip(), value.strip()
+        if not equals or not key:
+            fix = f"write {key.lstrip('-') or 'key'}=VALUE"
+            problems.append(Problem(argument, "is not of the form key=value", fix))
+        elif key in given:
+            problems.append(Problem(key, "is given twice", "keep one of the two"))
+        elif not value:
+            problems.append(Problem(key, "has no value", f"write {key}=VALUE, or leave it out"))
+        else:
+            given[key] = value
+    return given
+
+
+def _routed(
+    given: Mapping[str, str], problems: list[Problem]
+) -> tuple[dict[str, str], dict[str, dict[str, str]]]:
+    """The plain keys, and the dotted ones by what stands before the dot; unknown ones become problems."""
+    plain: dict[str, str] = {}
+    dotted: dict[str, dict[str, str]] = {}
+    try:
+        owners = ("task", "decoding", *registry.names("methods"))
+    except BadInput as error:
+        problems.extend(error.problems)
+        owners = ("task", "decoding")
+    for key, value in given.items():
+        owner, dot, name = key.partition(".")
+        if key in KEYS:
+            plain[key] = value
+        elif dot and owner in owners:
+            dotted.setdefault(owner, {})[name] = value
+        elif dot:
+            problems.append(Problem(key, f"{owner!r} is no method, task or decoding", suggest(owner, owners)))
+        elif key.startswith("-"):
+            problems.append(Problem(key, "keys have no dashes", f"write {key.lstrip('-')}={value}"))
+        else:
+            problems.append(Problem(key, "is no key of bench run", suggest(key, KEYS)))
+    return plain, dotted
+
+
+def _methods(dotted: Mapping[str, Mapping[str, str]]) -> dict[str, Mapping[str, str]]:
+    return {owner: fields for owner, fields in dotted.items() if owner not in ("task", "decoding")}
+
+
+def _list(key: str, text: str, problems: list[Problem]) -> tuple[str, ...]:
+    try:
+        # Filters may hold labels, whose own lists stand in brackets: only outer commas separate.
+        parts = [p.strip() for p in split(text)] if key in FILTERS else elements(text)
+    except Unsuitable as error:
+        problems.append(Problem(key, str(error), error.fix))
+        return ()
+    if not all(parts):
+        problems.append(Problem(key, f"{text!r} has an empty element", "remove the extra comma"))
+    for repeated in sorted({p for p in parts if parts.count(p) > 1}):
+        problems.append(Problem(key, f"{repeated!r} is given twice", "keep one of the two"))
+    return tuple(parts)
+
+
+def _known(group: Group, key: str, text: str, problems: list[Problem]) -> tuple[str, ...]:
+    found = _list(key, text, problems) if text else ()
+    for name in found:
+        try:
+            registry.load(group, name, key)
+        except BadInput as error:
+            problems.extend(error.problems)
+    return found
+
+
+def _part(group: Group, key: str, text: str, problems: list[Problem]) -> ResolvedPart | None:
+    try:
+        return resolve_part(group, parse_part(text, key), {}, key, problems)
+    except BadInput as error:
+        problems.extend(error.problems)
+        return None
+
+
+def _seeds(text: str, problems: list[Problem]) -> tuple[int, ...]:
+    seeds = []
+    for part in _list("seeds", text, problems):
+        try:
+            seeds.append(int(convert(part, int)))
+        except Unsuitable as error:
+            problems.append(Problem("seeds", str(error), "a list of whole numbers, as seeds=0,1,2"))
+            continue
+        if seeds[-1] < 0:
+            problems.append(Problem("seeds", f"{part} is negative", "count from 0, as seeds=0,1,2"))
+    for repeated in sorted({s for s in seeds if seeds.count(s) > 1}):
+        if not any(p.field == "seeds" and "twice" in p.message for p in problems):
+            problems.append(Problem("seeds", f"{repeated} is given twice", "keep one of the two"))
+    return tuple(seeds)
+
+
+def _budgets(text: str, problems: list[Problem]) -> tuple[Budget, ...]:
+    budgets = []
+    for part in _list("budget", text, problems):
+        if part in NAMED_BUDGETS:
+            budgets.append(Budget(part))
+        elif match := _BUDGET.fullmatch(part):
+            number, unit = float(match[1]), match[2]
+            if number <= 0:
+                problems.append(Problem("budget", f"{part} is nothing to spend", _BUDGET_FIX))
+            currency: Currency = "calls" if unit == "calls" else "seconds"
+            budgets.append(Budget(part, number * 3600 if unit == "h" else number, currency))
+        else:
+            problems.append(Problem("budget", f"{part!r} is no budget", _BUDGET_FIX))
+    return tuple(budgets)
+
+
+def _json(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return list(value)
+    return str(value) if isinstance(value, Path) else value

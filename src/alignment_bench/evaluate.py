@@ -1,0 +1,137 @@
+"""Scoring one policy: draw the samples that the evaluators need, then let each evaluator score them.
+
+Both are jobs, so a killed run repeats neither. What answering the test prompts cost is booked apart from
+what alignment cost.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from alignment_bench.completions import Completion, Decoding
+from alignment_bench.digests import derive_seed
+from alignment_bench.evaluation import Evaluator, Evidence, SampleSpec, Scores
+from alignment_bench.feedback import Judge
+from alignment_bench.jobs import Workplace
+from alignment_bench.ledger import Spend
+from alignment_bench.policy import LogitPolicy, Policy
+from alignment_bench.prompts import Example
+from alignment_bench.work import Work
+
+Samples = dict[str, list[list[Completion]]]
+
+
+@dataclass(frozen=True)
+class Panel:
+    """Who scores, on what, and drawn how: the same for every cell that may be compared."""
+
+    evaluators: Mapping[str, Evaluator]
+    evaluator_digests: Mapping[str, str]
+    judge: Judge
+    judge_digest: str
+    examples: Sequence[Example]
+    data_digest: str
+    decoding: Decoding
+    seed: int
+
+    @property
+    def specs(self) -> tuple[SampleSpec, ...]:
+        """Every sample specification that some evaluator needs, once; names must mean one thing."""
+        found: dict[str, SampleSpec] = {}
+        for name, evaluator in self.evaluators.items():
+            for spec in evaluator.needs.samples:
+                if found.setdefault(spec.name, spec) != spec:
+                    raise ValueError(f"evaluator {name!r} redefines the sample specification {spec.name!r}")
+        return tuple(found.values())
+
+
+def draw(work: Work, policy: Policy, panel: Panel) -> tuple[Samples, dict[str, str], Spend]:
+    """The policy's answers to the test prompts by specification, their job keys, and what they cost."""
+    prompts = [example.prompt for example in panel.examples]
+    samples: Samples = {}
+    keys: dict[str, str] = {}
+    spend = Spend()
+    for spec in panel.specs:
+        seed = derive_seed("evaluation", panel.seed, spec.name)
+        samples[spec.name], result = work.sample(policy, prompts, spec.n, spec.decoding(panel.decoding), seed)
+        keys[spec.name] = result.key
+        spend = spend + result.spend
+    return samples, keys, spend
+
+
+def score(
+    work: Work,
+    policy: Policy,
+    base: LogitPolicy,
+    panel: Panel,
+    drawn: tuple[Samples, dict[str, str]],
+    base_drawn: tuple[Samples, dict[str, str]],
+) -> dict[str, dict[str, Scores]]:
+    """Scores by evaluator and metric."""
+    evidence = Evidence(
+        prompts=[example.prompt for example in panel.examples],
+        keys=[example.key for example in panel.examples],
+        samples=drawn[0],
+        base_samples=base_drawn[0],
+        policy=policy,
+        base=base,
+        judge=panel.judge,
+    )
+    out = {}
+    for name, evaluator in panel.evaluators.items():
+        inputs = {
+            "evaluator": panel.evaluator_digests[name],
+            "judge": panel.judge_digest,
+            "policy": policy.digest,
+            "base": base.digest,
+            "samples": drawn[1],
+            "base_samples": base_drawn[1],
+            "data": panel.data_digest,
+            "runtime": work.runtime.keyed(),
+        }
+        out[name] = _score_one(work, name, evaluator, evidence, inputs)
+    return out
+
+
+def _score_one(
+    work: Work, name: str, evaluator: Evaluator, evidence: Evidence, inputs: Mapping[str, Any]
+) -> dict[str, Scores]:
+    def do(place: Workplace) -> None:
+        scores = _checked(name, evaluator, evidence)
+        text = json.dumps({metric: asdict(values) for metric, values in scores.items()}, allow_nan=False)
+        (place.folder / "scores.json").write_text(text, "utf-8")
+
+    result = work.store.run("score", {"name": name, **inputs}, do)
+    return _read(result.folder / "scores.json")
+
+
+def _checked(name: str, evaluator: Evaluator, evidence: Evidence) -> dict[str, Scores]:
+    """The evaluator's scores; every declared metric there, one value a prompt or a reason."""
+    needs = evaluator.needs
+    declared = [metric.name for metric in evaluator.metrics]
+    if needs.logits and not isinstance(evidence.policy, LogitPolicy):
+        reason = "the policy has no next-token distribution of its own"
+        return {metric: Scores(missing=reason) for metric in declared}
+    if needs.references and not all(key.references for key in evidence.keys):
+        return {metric: Scores(missing="some examples have no reference") for metric in declared}
+    scores = dict(evaluator(evidence))
+    if set(scores) != set(declared):
+        raise ValueError(f"evaluator {name!r} declares {sorted(declared)} but returned {sorted(scores)}")
+    for metric, values in scores.items():
+        if not values.missing and len(values.values) != len(evidence.prompts):
+            raise ValueError(
+                f"evaluator {name!r}: {metric} has {len(values.values)} values for {len(evidence.prompts)} prompts"
+            )
+    return scores
+
+
+def _read(path: Path) -> dict[str, Scores]:
+    stored = json.loads(path.read_text("utf-8"))
+    return {
+        metric: Scores(tuple(values["values"]), values["missing"], values["note"])
+        for metric, values in stored.items()
+    }

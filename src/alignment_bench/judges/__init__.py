@@ -1,0 +1,1 @@
+"""Who compares completions: one file a judge, each a frozen dataclass that implements `feedback.Judge`."""

@@ -1,0 +1,29 @@
+"""The contract of a method: `align(policy, prompts, lab) -> Policy`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, ClassVar, Protocol, runtime_checkable
+
+from alignment_bench.policy import LogitPolicy, Policy
+from alignment_bench.prompts import Prompt
+
+if TYPE_CHECKING:
+    from alignment_bench.lab import Lab
+
+
+@runtime_checkable
+class Method(Protocol):
+    """One file in `methods/`: a frozen dataclass whose fields are the hyperparameters.
+
+    The class docstring's first line is its listing; the docstring under a field is its help. The class
+    attributes say how it may be used, so that a plan can be checked before any work.
+    """
+
+    wrapper: ClassVar[bool]
+    """may follow a `+`: changes decoding of whatever policy it is given"""
+    wants: ClassVar[tuple[str, ...]]
+    """feedback channels it needs fresh answers on (checked against the teacher before work starts)"""
+
+    def align(self, policy: LogitPolicy, prompts: Sequence[Prompt], lab: Lab) -> Policy:
+        """The aligned policy. Heavy work, randomness and feedback go through `lab` only."""

@@ -1,0 +1,92 @@
+"""Weights and tokenizers into memory: fresh models for training, a few kept ones for inference."""
+
+from __future__ import annotations
+
+import functools
+import json
+from collections import OrderedDict
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers.utils import logging
+
+logging.disable_progress_bar()
+
+KEPT = 2
+"""inference models kept in memory: a policy and the reference it is compared with"""
+LORA_ALPHA_PER_RANK = 2
+"""LoRA's alpha over its rank: the update is scaled by this"""
+
+_kept: OrderedDict[tuple[str, str, str], Any] = OrderedDict()
+
+
+def load(folder: Path, dtype: str, device: str, *, trust: bool = False) -> Any:
+    """A fresh causal model from a folder of config and weights, in evaluation mode, dropout 0."""
+    model: Any = AutoModelForCausalLM.from_pretrained(
+        folder,
+        dtype=getattr(torch, dtype),
+        trust_remote_code=trust,
+        local_files_only=True,
+        attention_dropout=0.0,
+    )
+    for module in model.modules():
+        if isinstance(module, torch.nn.Dropout):
+            module.p = 0.0
+    return model.to(device).eval()
+
+
+def with_adapter(model: Any, folder: Path, *, trainable: bool = False) -> Any:
+    """The model with the LoRA adapter stored in `folder`: left trainable, or merged into the weights."""
+    from peft import PeftModel
+
+    adapted: Any = PeftModel.from_pretrained(model, str(folder), is_trainable=trainable)
+    return adapted if trainable else adapted.merge_and_unload()
+
+
+def new_adapter(model: Any, rank: int, seed: int) -> Any:
+    """The model behind a fresh LoRA adapter on all linear layers but the output (B is 0: no change yet)."""
+    from peft import LoraConfig, get_peft_model
+
+    config = LoraConfig(
+        r=rank,
+        lora_alpha=LORA_ALPHA_PER_RANK * rank,
+        lora_dropout=0.0,
+        target_modules="all-linear",
+        task_type="CAUSAL_LM",
+    )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return get_peft_model(model, config)
+
+
+def adapter_rank(folder: Path) -> int:
+    """Rank of the LoRA adapter stored in `folder`."""
+    return int(json.loads((folder / "adapter_config.json").read_text("utf-8"))["r"])
+
+
+def kept(key: tuple[str, str, str], make: Any) -> Any:
+    """The inference model under `key` (digest, dtype, device), made where it is not in memory.
+
+    At most `KEPT` models stay; the one that was not used for longest goes before a new one is made.
+    """
+    if key not in _kept:
+        while len(_kept) >= KEPT:
+            _kept.popitem(last=False)
+        _kept[key] = make()
+    _kept.move_to_end(key)
+    return _kept[key]
+
+
+def forget() -> None:
+    """Drops every kept inference model (before a training job that needs the memory)."""
+    _kept.clear()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+
+
+@functools.lru_cache(maxsize=4)
+def tokenizer(folder: Path, trust: bool = False) -> Any:
+    """The tokenizer stored in a model folder."""
+    return AutoTokenizer.from_pretrained(folder, trust_remote_code=trust, local_files_only=True)

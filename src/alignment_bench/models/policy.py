@@ -1,0 +1,303 @@
+"""`ModelPolicy`: a causal language model, a formatter and a sampling stream, stored in a folder.
+
+`policy.json` refers to the base by name and digest; weights lie beside it (`model.safetensors`, or a LoRA
+adapter), or nowhere for the unaligned base itself. Models are loaded when first needed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal, Protocol, runtime_checkable
+
+from alignment_bench.completions import Completion, Decoding
+from alignment_bench.errors import BadInput, NotApplicable, Problem
+from alignment_bench.formatter import Formatter
+from alignment_bench.models.catalog import ModelSource
+from alignment_bench.policy import LogitPolicy
+from alignment_bench.prompts import Prompt
+from alignment_bench.runtime import Runtime, batch_rows
+
+Weights = Literal["full", "adapter", "base"]
+
+
+@runtime_checkable
+class HasLogits(Protocol):
+    """A policy whose full next-token distributions can be read, batch by batch."""
+
+    @property
+    def base_digest(self) -> str:
+        """Digest of the unaligned base; policies of one base share a vocabulary."""
+
+    def render(self, prompt: Prompt) -> list[int]:
+        """Token ids of the prompt."""
+
+    def scoring_model(self) -> Any:
+        """The float32 model."""
+
+
+class ModelPolicy:
+    """A LogitPolicy with weights. Made by `storage.base_policy`, `storage.save_policy` and `load_policy`."""
+
+    def __init__(
+        self,
+        folder: Path,
+        source: ModelSource,
+        weights: Weights,
+        formatter: Formatter,
+        digest: str,
+        runtime: Runtime,
+        stream: str = "",
+    ) -> None:
+        """A policy stored in `folder`, whose `source` is its unaligned base. Loads nothing yet."""
+        self.folder = folder
+        self.source = source
+        self.weights: Weights = weights
+        self.formatter = formatter
+        self.digest = digest
+        self.runtime = runtime
+        self.stream = stream
+        self.notes: list[str] = []
+        """what went otherwise than planned: smaller batches after running out of memory"""
+
+    @property
+    def base_digest(self) -> str:
+        """Digest of the unaligned base's files."""
+        return self.source.digest
+
+    @property
+    def n_parameters(self) -> int:
+        """Weights of the base."""
+        return self.source.parameters
+
+    @property
+    def device(self) -> str:
+        """Where its models run."""
+        return self.runtime.device
+
+    @property
+    def sample_rows(self) -> int:
+        """Sequences in one batch of sampling."""
+        return batch_rows(self.n_parameters, "sample", self.device)
+
+    @property
+    def score_rows(self) -> int:
+        """Sequences in one batch of scoring."""
+        return batch_rows(self.n_parameters, "score", self.device)
+
+    @property
+    def tokenizer(self) -> Any:
+        """The base's tokenizer."""
+        from alignment_bench.models.loading import tokenizer
+
+        return tokenizer(self.source.located, self.runtime.trust)
+
+    @property
+    def eos(self) -> frozenset[int]:
+        """Ids that end an answer: the tokenizer's and the generation configuration's."""
+        from alignment_bench.models.storage import stored_eos
+
+        own = self.tokenizer.eos_token_id
+        return stored_eos(self.source.located) | ({own} if own is not None else frozenset())
+
+    @property
+    def pad(self) -> int:
+        """The id that fills batches under the mask."""
+        own = self.tokenizer.pad_token_id
+        return int(own) if own is not None else min(self.eos)
+
+    def render(self, prompt: Prompt) -> list[int]:
+        """Token ids of the prompt, ready for the answer's first token."""
+        return self.formatter.render(self.tokenizer, prompt)[0]
+
+    def truncated(self, prompts: Sequence[Prompt]) -> int:
+        """How many of these prompts lose part of their text to the formatter's limit."""
+        return sum(self.formatter.render(self.tokenizer, prompt)[1] for prompt in prompts)
+
+    def decode(self, tokens: Sequence[int]) -> str:
+        """Text of token ids, special tokens left out, white space as it is."""
+        text: str = self.tokenizer.decode(
+            list(tokens), skip_special_tokens=True, clean_up_tokenization_spaces=False
+        )
+        return text
+
+    def encode(self, text: str) -> Completion:
+        """A written answer as a completion: as it would follow the `answer` layout, with end-of-sequence."""
+        text = text.strip()
+        ids = self.formatter.continuation(self.tokenizer, text)
+        return Completion(text, (*ids, self._final()), "eos")
+
+    def _final(self) -> int:
+        """The id that ends a written answer: in a conversation, what the chat template puts after a turn."""
+        tokenizer, eos = self.tokenizer, self.eos
+        if self.formatter.kind == "chat":
+            turns = [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]
+            whole = tokenizer.encode(
+                tokenizer.apply_chat_template(turns, tokenize=False), add_special_tokens=False
+            )
+            if whole and whole[-1] in eos:
+                return int(whole[-1])
+            opened = tokenizer.encode(
+                tokenizer.apply_chat_template(turns[:1], tokenize=False, add_generation_prompt=True),
+                add_special_tokens=False,
+            )
+            if after := [token for token in whole[len(opened) :] if token in eos]:
+                return int(after[0])
+        return int(tokenizer.eos_token_id)
+
+    def generate(
+        self,
+        prompts: Sequence[Prompt],
+        *,
+        n: int,
+        decoding: Decoding,
+        seed: int,
+        logprobs: bool = False,
+    ) -> list[list[Completion]]:
+        """`n` completions for each prompt; with `logprobs` each carries those of its tokens.
+
+        Random numbers belong to (seed, stream, prompt id and slots, sample index): neither the order nor
+        the number of prompts changes an answer.
+        """
+        model = self._inference_model(self.runtime.sampling_dtype(self.n_parameters))
+        return self.generate_with(model, prompts, n=n, decoding=decoding, seed=seed, logprobs=logprobs)
+
+    def generate_with(
+        self,
+        model: Any,
+        prompts: Sequence[Prompt],
+        *,
+        n: int,
+        decoding: Decoding,
+        seed: int,
+        logprobs: bool = False,
+    ) -> list[list[Completion]]:
+        """`generate` by another model of the same tokenizer, such as this policy's weights in training."""
+        from alignment_bench.models.sampling import sample, uniforms_for
+
+        ids = [self.render(prompt) for prompt in prompts]
+        self._check_room(model, ids, decoding)
+        with self._precision(model):
+            drawn = sample(
+                model,
+                ids,
+                n=n,
+                decoding=decoding,
+                uniforms=uniforms_for(prompts, decoding, seed, self.stream),
+                eos=self.eos,
+                decode=self.decode,
+                rows=self.sample_rows,
+                logprobs=logprobs,
+            )
+        self.notes += [note for note in drawn.notes if note not in self.notes]
+        return drawn.completions
+
+    def logprobs(self, prompts: Sequence[Prompt], completions: Sequence[Completion]) -> list[list[float]]:
+        """Natural-log probability of every sampled token, at temperature 1, in float32; one list a pair."""
+        from alignment_bench.models.scoring import logprobs
+
+        ids, tokens = [self.render(p) for p in prompts], [c.tokens for c in completions]
+        return logprobs(self.scoring_model(), ids, tokens, self.score_rows)
+
+    def kl(
+        self, reference: LogitPolicy, prompts: Sequence[Prompt], completions: Sequence[Completion]
+    ) -> list[list[float]]:
+        """KL(self || reference) in nats at each token, exact over the vocabulary for each sampled prefix.
+
+        Each policy reads the prompts in its own format. Raises NotApplicable where the reference has no
+        readable distribution or another base.
+        """
+        from alignment_bench.models.scoring import batches, block, divergence
+
+        if not isinstance(reference, HasLogits) or reference.base_digest != self.base_digest:
+            raise NotApplicable("KL needs two models of the same base")
+        ours, tokens = [self.render(p) for p in prompts], [c.tokens for c in completions]
+        theirs = [reference.render(p) for p in prompts]
+        model, other = self.scoring_model(), reference.scoring_model()
+        found: list[list[float]] = [[] for _ in ours]
+        for pairs in batches(ours, tokens, self.score_rows):
+            first = block(model, ours, tokens, pairs)
+            second = block(other, theirs, tokens, pairs)
+            for pair, values in first.split(divergence(first.logits, second.logits)):
+                found[pair] = values
+        return found
+
+    def next_token_probabilities(
+        self, prompts: Sequence[Prompt], answers: Sequence[str]
+    ) -> list[list[float]]:
+        """Probability of each answer as the next token, one row a prompt, in float32."""
+        from alignment_bench.models.scoring import next_token_probabilities
+
+        tokens = self._single_tokens(answers)
+        ids = [self.render(p) for p in prompts]
+        return next_token_probabilities(self.scoring_model(), ids, tokens, self.score_rows)
+
+    def scoring_model(self) -> Any:
+        """The float32 model, kept in memory while it is in use."""
+        return self._inference_model("float32")
+
+    def load_for_training(self, lora_rank: int = 0, seed: int = 0) -> Any:
+        """A fresh float32 model from disk, dropout 0, on the policy's device.
+
+        `lora_rank` above 0 puts a LoRA adapter on it, with initial values drawn from `seed`; an adapter of
+        the same rank that this policy already has is trained further, any other is merged first.
+        """
+        from alignment_bench.models.loading import adapter_rank, new_adapter, with_adapter
+
+        if self.weights == "adapter" and lora_rank and adapter_rank(self.folder) == lora_rank:
+            return with_adapter(self._plain("float32"), self.folder, trainable=True)
+        model = self._merged("float32")
+        return new_adapter(model, lora_rank, seed) if lora_rank else model
+
+    def _inference_model(self, dtype: str) -> Any:
+        from alignment_bench.models.loading import kept
+
+        weights = self.base_digest if self.weights == "base" else self.digest
+        return kept((weights, dtype, self.device), lambda: self._merged(dtype).requires_grad_(False))
+
+    def _merged(self, dtype: str) -> Any:
+        from alignment_bench.models.loading import with_adapter
+
+        if self.weights != "adapter":
+            return self._plain(dtype)
+        import torch
+
+        # Merged in float32: a small update would vanish in bfloat16's rounding of the sum.
+        return with_adapter(self._plain("float32"), self.folder).to(getattr(torch, dtype)).eval()
+
+    def _plain(self, dtype: str) -> Any:
+        from alignment_bench.models.loading import load
+
+        folder = self.folder if self.weights == "full" else self.source.located
+        return load(folder, dtype, self.device, trust=self.runtime.trust)
+
+    def _precision(self, model: Any) -> Any:
+        """Autocast around a float32 model (one in training) where this policy samples in bfloat16."""
+        import torch
+
+        wanted = getattr(torch, self.runtime.sampling_dtype(self.n_parameters))
+        if wanted == torch.float32 or next(model.parameters()).dtype == wanted:
+            return contextlib.nullcontext()
+        return torch.autocast(self.device.partition(":")[0], dtype=wanted)
+
+    def _check_room(self, model: Any, ids: Sequence[Sequence[int]], decoding: Decoding) -> None:
+        limit = getattr(model.config, "max_position_embeddings", None)
+        longest = max((len(row) for row in ids), default=0)
+        if limit and longest + decoding.max_tokens > limit:
+            message = (
+                f"a prompt of {longest} tokens and {decoding.max_tokens} to draw exceed the model's {limit}"
+            )
+            raise BadInput(
+                [Problem("max_prompt_tokens", message, "set a smaller limit, or shorten the prompt")]
+            )
+
+    def _single_tokens(self, answers: Sequence[str]) -> list[int]:
+        found = []
+        for answer in answers:
+            ids = self.tokenizer.encode(answer, add_special_tokens=False)
+            if len(ids) != 1 or ids[0] == self.tokenizer.unk_token_id:
+                message = f"{answer!r} is not a single token of this model"
+                raise BadInput([Problem("answers", message, "use a shorter answer, mind the leading space")])
+            found.append(int(ids[0]))
+        return found

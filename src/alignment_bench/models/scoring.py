@@ -1,0 +1,129 @@
+"""Scoring: exact next-token distributions along completions, at temperature 1 and in float32.
+
+Completions of one prompt share its prefill, and logits are computed at completion tokens only. Nothing
+here has a gradient: training has its own forward pass (`alignment_bench.training.batches`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from alignment_bench.models.prefill import extend, prefill
+
+CHUNK = 2**25
+"""logits held at once while a KL is summed (128 MiB in float32)"""
+
+
+@dataclass
+class Block:
+    """One batch's logits [tokens, vocabulary]: first tokens of all pairs, then the others pair by pair."""
+
+    pairs: list[int]
+    lengths: list[int]
+    logits: torch.Tensor
+
+    def targets(self, completions: Sequence[Sequence[int]]) -> torch.Tensor:
+        """The tokens that were sampled, in the order of `logits`."""
+        chosen = [completions[i] for i in self.pairs]
+        flat = [ids[0] for ids in chosen] + [token for ids in chosen for token in ids[1:]]
+        return torch.tensor(flat, device=self.logits.device)
+
+    def split(self, values: torch.Tensor) -> Iterator[tuple[int, list[float]]]:
+        """(pair, its values in token order), from one value a row of `logits`."""
+        flat = values.tolist()
+        at = len(self.pairs)
+        for place, (pair, length) in enumerate(zip(self.pairs, self.lengths, strict=True)):
+            yield pair, [flat[place], *flat[at : at + length - 1]]
+            at += length - 1
+
+
+def batches(
+    prompts: Sequence[Sequence[int]], completions: Sequence[Sequence[int]], rows: int
+) -> list[list[int]]:
+    """Indices of non-empty pairs in batches: alike lengths together, completions of one prompt together."""
+    order = sorted(
+        (i for i in range(len(prompts)) if len(completions[i])),
+        key=lambda i: (len(prompts[i]), tuple(prompts[i]), len(completions[i])),
+    )
+    return [order[low : low + rows] for low in range(0, len(order), rows)]
+
+
+@torch.inference_mode()
+def block(
+    model: Any, prompts: Sequence[Sequence[int]], completions: Sequence[Sequence[int]], pairs: list[int]
+) -> Block:
+    """Logits of one batch of (prompt, completion) pairs, every distinct prompt prefilled once."""
+    distinct: dict[tuple[int, ...], int] = {}
+    places = [distinct.setdefault(tuple(prompts[i]), len(distinct)) for i in pairs]
+    start = prefill(model, list(distinct))
+    rows = torch.tensor(places, device=start.mask.device)
+    lengths = [len(completions[i]) for i in pairs]
+    longest = max(lengths) - 1  # the last token is only ever predicted, never read
+    if not longest:
+        return Block(pairs, lengths, start.logits[rows])
+    ids = torch.zeros((len(pairs), longest), dtype=torch.long)
+    real = torch.zeros((len(pairs), longest), dtype=torch.long)
+    for row, i in enumerate(pairs):
+        ids[row, : lengths[row] - 1] = torch.tensor(completions[i][:-1], dtype=torch.long)
+        real[row, : lengths[row] - 1] = 1
+    ids, real = ids.to(rows.device), real.to(rows.device)
+    rest = extend(
+        model,
+        start.expand(rows, longest),
+        ids,
+        torch.cat([start.mask[rows], real], dim=1),
+        start.lengths[rows][:, None] + torch.arange(longest, device=rows.device),
+        keep=real.bool(),
+    )
+    return Block(pairs, lengths, torch.cat([start.logits[rows], rest]))
+
+
+@torch.inference_mode()
+def logprobs(
+    model: Any, prompts: Sequence[Sequence[int]], completions: Sequence[Sequence[int]], rows: int
+) -> list[list[float]]:
+    """Natural-log probability of every completion token, one list a pair, at most `rows` pairs a batch."""
+    found: list[list[float]] = [[] for _ in prompts]
+    for pairs in batches(prompts, completions, rows):
+        part = block(model, prompts, completions, pairs)
+        values = chosen_logprobs(part.logits, part.targets(completions))
+        for pair, numbers in part.split(values):
+            found[pair] = numbers
+    return found
+
+
+def chosen_logprobs(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+    """log softmax(logits)[targets] in float32: [tokens, vocabulary], [tokens] -> [tokens]."""
+    logits = logits.float()
+    return logits.gather(-1, targets[:, None]).squeeze(-1) - logits.logsumexp(dim=-1)
+
+
+@torch.inference_mode()
+def divergence(first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
+    """KL(first || second) in nats a row, over the whole vocabulary, of two [tokens, vocabulary] logits."""
+    step = max(1, CHUNK // first.shape[-1])
+    parts = []
+    for low in range(0, len(first), step):
+        ours = first[low : low + step].float().log_softmax(dim=-1)
+        theirs = second[low : low + step].float().log_softmax(dim=-1)
+        parts.append(torch.nn.functional.kl_div(theirs, ours, log_target=True, reduction="none").sum(-1))
+    return torch.cat(parts)
+
+
+@torch.inference_mode()
+def next_token_probabilities(
+    model: Any, prompts: Sequence[Sequence[int]], answers: Sequence[int], rows: int
+) -> list[list[float]]:
+    """Probability of each answer token right after each prompt, one row a prompt."""
+    found: list[list[float]] = [[] for _ in prompts]
+    order = sorted(range(len(prompts)), key=lambda i: len(prompts[i]))
+    for low in range(0, len(order), rows):
+        part = order[low : low + rows]
+        chosen = prefill(model, [prompts[i] for i in part]).logits.softmax(dim=-1)[:, list(answers)]
+        for i, row in zip(part, chosen.tolist(), strict=True):
+            found[i] = row
+    return found

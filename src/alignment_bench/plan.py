@@ -1,0 +1,292 @@
+"""From a request to cells: which methods, on what, with which budget, teacher, judge and seed.
+
+A `Setting` is everything that cells must share to be compared; a `Cell` adds label and seed. Everything
+that can be wrong with a request is found here, before any work.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from alignment_bench import data, registry
+from alignment_bench.budgets import amount_of
+from alignment_bench.completions import Decoding
+from alignment_bench.config import Budget, RunRequest
+from alignment_bench.digests import digest
+from alignment_bench.errors import BadInput, Problem
+from alignment_bench.evaluation import Evaluator
+from alignment_bench.feedback import Judge, Teacher
+from alignment_bench.formatter import Formatter
+from alignment_bench.jobs import CORE_VERSION
+from alignment_bench.labels import ResolvedLabel, ResolvedPart
+from alignment_bench.models import catalog
+from alignment_bench.models.catalog import ModelSource
+from alignment_bench.models.storage import formatter_of
+from alignment_bench.runtime import Runtime, resolve
+from alignment_bench.task import Task, TaskData
+from alignment_bench.tiers import Tier, tier_of
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+PROMPT_TOKENS = 256
+"""longest rendered prompt of models that read plain English; what is cut off is footnoted"""
+UNTRAINED = ("base", "base_copy")
+"""methods that no init= applies to"""
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One task, model, budget, teacher and judge, on one split of the data."""
+
+    request: RunRequest
+    task: Task
+    data: TaskData
+    fold: int
+    folds: int
+    source: ModelSource
+    runtime: Runtime
+    tier: Tier
+    formatter: Formatter
+    decoding: Decoding
+    rollout_decoding: Decoding
+    budget: Budget
+    amount: float
+    teacher_part: ResolvedPart
+    judge_part: ResolvedPart
+    evaluators: Mapping[str, Evaluator]
+
+    @property
+    def teacher(self) -> Teacher:
+        """Who gives feedback."""
+        teacher: Teacher = self.teacher_part.plugin
+        return teacher
+
+    @property
+    def judge(self) -> Judge:
+        """Who compares for the evaluators."""
+        judge: Judge = self.judge_part.plugin
+        return judge
+
+    @cached_property
+    def teacher_digest(self) -> str:
+        """Digest of the teacher's source file and fields."""
+        return _part_digest("teachers", self.teacher_part)
+
+    @cached_property
+    def judge_digest(self) -> str:
+        """Digest of the judge's source file and fields."""
+        return _part_digest("judges", self.judge_part)
+
+    @cached_property
+    def evaluator_digests(self) -> Mapping[str, str]:
+        """Digest of each evaluator's source file."""
+        return {name: registry.digest("evaluators", name) for name in self.evaluators}
+
+    @property
+    def self_judged(self) -> bool:
+        """Whether teacher and judge are of one family."""
+        return self.teacher.family == self.judge.family
+
+    @cached_property
+    def identity(self) -> dict[str, Any]:
+        """Everything about the setting that can change a number."""
+        return {
+            "core": CORE_VERSION,
+            "task": [self.task.name, self.task.version],
+            "data": self.data.digest,
+            "fold": [self.fold, self.folds],
+            "model": self.source.digest,
+            "format": self.formatter.digest,
+            "decoding": asdict(self.decoding),
+            "rollouts": asdict(self.rollout_decoding),
+            "tier": asdict(self.tier),
+            "budget": [self.amount, self.teacher.paid_in],
+            "teacher": self.teacher_digest,
+            "judge": self.judge_digest,
+            "evaluators": dict(self.evaluator_digests),
+            "init": self.request.init,
+            "share": self.request.share,
+            "runtime": self.runtime.keyed(),
+        }
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One row's share of one seed: a label in a setting."""
+
+    setting: Setting
+    label: ResolvedLabel
+    seed: int
+    parts: tuple[ResolvedPart, ...] = field(default=())
+    """what is aligned in turn: the label's parts, after `sft` where init=sft"""
+
+    @cached_property
+    def digest(self) -> str:
+        """Names the cell's folder: equal exactly when nothing that can change a number differs."""
+        methods = [
+            [part["name"], part["fields"], registry.digest("methods", part["name"])]
+            for part in self.label.configuration
+        ]
+        return digest({**self.setting.identity, "methods": methods, "seed": self.seed})
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The cells of one request, in the order in which they run: base first in every setting."""
+
+    request: RunRequest
+    settings: tuple[Setting, ...]
+
+    def cells(self) -> Iterator[Cell]:
+        """All cells; `base` is always among them."""
+        for setting in self.settings:
+            for seed in self.request.seeds:
+                for label in with_base(self.request.labels):
+                    yield Cell(setting, label, seed, parts_of(label, self.request.init))
+
+
+def with_base(labels: Sequence[ResolvedLabel]) -> list[ResolvedLabel]:
+    """The labels, base first."""
+    base = ResolvedLabel("base", (_default("base"),))
+    rest = [label for label in labels if label.configuration != base.configuration]
+    return [base, *rest]
+
+
+def parts_of(label: ResolvedLabel, init: str) -> tuple[ResolvedPart, ...]:
+    """The label's parts in the order of alignment, what training starts from included."""
+    if init == "sft" and label.parts[0].name not in (*UNTRAINED, "sft"):
+        return (_default("sft"), *label.parts)
+    return label.parts
+
+
+def _default(method: str) -> ResolvedPart:
+    return ResolvedPart(method, registry.load("methods", method)())
+
+
+def make_plan(request: RunRequest, say: Callable[[str], None]) -> Plan:
+    """Everything the request asks for, checked. Raises BadInput with all problems found at once."""
+    problems: list[Problem] = []
+    settings: list[Setting] = []
+    for name in request.tasks:
+        task: Task = registry.load("tasks", name)
+        try:
+            folds = data.task_data(task, request.task_options)
+        except BadInput as error:
+            problems += error.problems
+            continue
+        for model in request.model:
+            try:
+                source = catalog.prepare(model, trust=request.trust, say=say)
+                for fold, one in enumerate(folds):
+                    for budget in request.budgets:
+                        settings.append(_setting(request, task, one, fold, len(folds), source, budget))
+            except BadInput as error:
+                problems += error.problems
+    if problems:
+        raise BadInput(list(dict.fromkeys(problems)))
+    return Plan(request, tuple(settings))
+
+
+def _setting(
+    request: RunRequest,
+    task: Task,
+    examples: TaskData,
+    fold: int,
+    folds: int,
+    source: ModelSource,
+    budget: Budget,
+) -> Setting:
+    plain_english = source.kind != "shipped"
+    base_decoding = task.real_decoding if plain_english and task.real_decoding else task.decoding
+    decoding = Decoding(**{**asdict(base_decoding), **request.decoding})
+    rollouts = task.rollout_decoding or Decoding(max_tokens=decoding.max_tokens, stop=decoding.stop)
+    teacher = request.teacher or _first_teacher(task, examples)
+    judge = request.judge or _first_judge(task, examples)
+    evaluators = {
+        name: registry.load("evaluators", name)() for name in (request.evaluators or task.evaluators)
+    }
+    problems = [*_unfit_teacher(request, teacher, examples), *_unfit_judge(judge, examples)]
+    try:
+        amount = amount_of(budget.name, budget.amount, budget.currency, teacher.plugin.paid_in)
+    except BadInput as error:
+        problems += error.problems
+    if problems:
+        raise BadInput(problems)
+    return Setting(
+        request=request,
+        task=task,
+        data=examples,
+        fold=fold,
+        folds=folds if request.task_options.folds else 0,
+        source=source,
+        runtime=resolve(
+            request.device, request.dtype, request.threads, source.parameters, request.engine, request.trust
+        ),
+        tier=tier_of(source.parameters),
+        formatter=formatter_of(source, task.layouts, PROMPT_TOKENS),
+        decoding=decoding,
+        rollout_decoding=rollouts,
+        budget=budget,
+        amount=amount,
+        teacher_part=teacher,
+        judge_part=judge,
+        evaluators=evaluators,
+    )
+
+
+def _first_judge(task: Task, examples: TaskData) -> ResolvedPart:
+    """The first of the task's judges that can judge these examples."""
+    keys = [example.key for example in examples.test]
+    reasons = []
+    for name in task.judges:
+        part = ResolvedPart(name, registry.load("judges", name)())
+        reason = part.plugin.unfit(keys)
+        if reason is None:
+            return part
+        reasons.append(f"{name}: {reason}")
+    raise BadInput([Problem("judge", f"none fits this data ({'; '.join(reasons)})", "name one with judge=")])
+
+
+def _first_teacher(task: Task, examples: TaskData) -> ResolvedPart:
+    """The first of the task's teachers that can answer about these examples."""
+    keys = [example.key for example in examples.train]
+    reasons = []
+    for name in task.teachers:
+        part = ResolvedPart(name, registry.load("teachers", name)())
+        reason = part.plugin.unfit(keys)
+        if reason is None:
+            return part
+        reasons.append(f"{name}: {reason}")
+    raise BadInput([Problem("teacher", f"none fits this data ({'; '.join(reasons)})", "name one with teacher=")])
+
+
+def _unfit_judge(judge: ResolvedPart, examples: TaskData) -> list[Problem]:
+    reason = judge.plugin.unfit([example.key for example in examples.test])
+    return [Problem("judge", f"{judge.name} cannot judge this data: {reason}", "choose another, or leave it out")] if reason else []
+
+
+def _unfit_teacher(request: RunRequest, teacher: ResolvedPart, examples: TaskData) -> list[Problem]:
+    problems = []
+    if reason := teacher.plugin.unfit([example.key for example in examples.train]):
+        problems.append(
+            Problem("teacher", f"{teacher.name} knows nothing of this data: {reason}", "choose another, or leave it out")
+        )
+    for label in request.labels:
+        wanted = {channel for part in label.parts for channel in part.plugin.wants}
+        if lacking := sorted(wanted - set(teacher.plugin.channels)):
+            problems.append(
+                Problem(
+                    "methods",
+                    f"{label.text} needs fresh answers on {', '.join(lacking)}, which teacher {teacher.name} does not give",
+                    "leave the method out, or choose another teacher",
+                )
+            )
+    return problems
+
+
+def _part_digest(group: registry.Group, part: ResolvedPart) -> str:
+    return digest([part.name, part.fields, registry.digest(group, part.name)])

@@ -1,0 +1,51 @@
+"""Comparisons bought for a reward model or a preference method: whom to compare, and what came of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from alignment_bench.completions import Completion
+from alignment_bench.errors import OverBudget
+from alignment_bench.policy import Policy
+from alignment_bench.prompts import Prompt
+
+if TYPE_CHECKING:
+    from alignment_bench.lab import Lab
+
+
+def collect_pairs(
+    policy: Policy, prompts: Sequence[Prompt], lab: Lab, share: float = 1.0
+) -> tuple[list[tuple[Prompt, Completion, Completion]], int]:
+    """Compares pairs of the policy's own samples with `share` of what the budget still pays for.
+
+    Prompts come in a fixed random order and are used again, with fresh samples, once all have had their
+    turn; pairs of identical texts are not sent to the teacher. Returns (prompt, preferred, other) triples
+    and the number of ties, which are paid and dropped.
+    """
+    wanted = int(lab.feedback.affordable("prefer") * share)
+    if wanted < 1:
+        raise OverBudget("the budget does not pay for a single comparison: raise budget=")
+    order = [prompts[int(i)] for i in lab.random("comparisons").permutation(len(prompts))]
+    turns = -(-wanted // len(order))
+    used = order if turns > 1 else order[: min(len(order), wanted + wanted // 4 + 8)]
+    samples = lab.sample(policy, used, n=2 * turns + 2, stream="comparisons")
+    distinct = [list({c.text: c for c in drawn}.values()) for drawn in samples]
+    candidates = [
+        (prompt, texts[2 * turn], texts[2 * turn + 1])
+        for turn in range(turns)
+        for prompt, texts in zip(used, distinct, strict=True)
+        if len(texts) > 2 * turn + 1
+    ][:wanted]
+    records = lab.feedback.prefer(
+        [prompt for prompt, _, _ in candidates],
+        [first for _, first, _ in candidates],
+        [second for _, _, second in candidates],
+    )
+    pairs = []
+    for record, (prompt, first, second) in zip(records, candidates, strict=True):
+        if record.preference == "first":
+            pairs.append((prompt, first, second))
+        elif record.preference == "second":
+            pairs.append((prompt, second, first))
+    return pairs, len(records) - len(pairs)

@@ -1,0 +1,333 @@
+"""`bench run`: align, sample, score and store every cell of a plan, then print the table.
+
+Cells are independent: one that fails is a row with its reason, and the others go on. A cell that is
+stored is not done again; one that was interrupted goes on from its finished jobs.
+"""
+
+from __future__ import annotations
+
+import errno
+import time
+import traceback
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+from alignment_bench import provenance, results, table
+from alignment_bench.config import RunRequest
+from alignment_bench.controller import Controller
+from alignment_bench.errors import BadInput, BenchError, NotApplicable, OverBudget
+from alignment_bench.evaluate import Panel, Samples, draw, score
+from alignment_bench.evaluation import Scores
+from alignment_bench.jobs import JobStore
+from alignment_bench.ledger import Ledger, Spend
+from alignment_bench.models.storage import base_policy, load_policy
+from alignment_bench.plan import UNTRAINED, Cell, Plan, Setting, make_plan
+from alignment_bench.policy import LogitPolicy, Policy
+from alignment_bench.progress import Reporter, say_plainly
+from alignment_bench.results import CellRecord, MetricScores, Status, StoredSample
+from alignment_bench.runtime import activate
+from alignment_bench.work import Work
+
+
+NO_PLACE_TO_WRITE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
+"""errors after which no other cell can be stored either"""
+
+
+@dataclass(frozen=True)
+class Aligned:
+    """A policy with what it cost and what there is to say about it."""
+
+    policy: Policy
+    spend: Spend
+    notes: tuple[str, ...]
+
+
+def run(request: RunRequest) -> int:
+    """Runs the request and prints its table. Returns 0, or 1 where a cell failed.
+
+    Raises BadInput before any work where the request cannot be carried out, BenchError where results
+    cannot be written.
+    """
+    say = (lambda text: None) if request.quiet else say_plainly
+    plan = make_plan(request, say)
+    cells = list(plan.cells())
+    reporter = Reporter(len(cells), request.quiet)
+    announce(plan, cells, reporter)
+    records = []
+    with writing_to(request.results):
+        results.record_run(request.results, request.recorded(), [cell.digest for cell in cells])
+        with reporter.running():
+            for cell in cells:
+                reporter.begin(f"{cell.setting.task.name} {cell.label.text} seed {cell.seed}{_fold(cell)}")
+                records.append(stored_or_done(cell, reporter))
+        return show(request, records)
+
+
+def announce(plan: Plan, cells: Sequence[Cell], reporter: Reporter) -> None:
+    """The plan in a few lines: what, on what, with whom, and how much of it is stored already."""
+    for setting in plan.settings:
+        data, fold = setting.data, f", fold {setting.fold + 1} of {setting.folds}" if setting.folds else ""
+        reporter.say(
+            f"{setting.task.name} on {data.source}{fold}: {len(data.train)} training and {len(data.test)} test "
+            f"prompts; model {setting.source.name}; budget {setting.budget.name} = {setting.amount:,.0f} "
+            f"{setting.teacher.paid_in}; teacher {setting.teacher_part.label}; judge {setting.judge_part.label}; "
+            f"{setting.runtime.device}, {setting.runtime.threads} thread(s)"
+        )
+    ready = sum(results.cell_folder(plan.request.results, cell.digest).exists() for cell in cells)
+    reporter.say(f"{len(cells)} cells, {ready} of them stored")
+
+
+def stored_or_done(cell: Cell, reporter: Reporter) -> CellRecord:
+    """The stored record of the cell if it is ok, else that of doing it now."""
+    root = cell.setting.request.results
+    stored = results.find_cell(root, cell.digest)
+    if stored is not None and stored.status == "ok":
+        reporter.end("stored")
+        return replace(stored, label=cell.label.text)
+    record, samples = do(cell, reporter)
+    results.write_cell(root, record, samples)
+    reason = record.reason.splitlines()[0] if record.reason else ""
+    reporter.end(f"{record.status}{': ' + reason if reason else ''} ({record.seconds:.1f} s)")
+    return record
+
+
+def do(cell: Cell, reporter: Reporter) -> tuple[CellRecord, list[StoredSample]]:
+    """Aligns, samples and scores one cell. Whatever goes wrong inside becomes its status and reason."""
+    started, clock = datetime.now(UTC), time.perf_counter()
+    blank = blank_record(cell, started)
+    activate(cell.setting.runtime)
+    status: Status = "failed"
+    try:
+        return finish(cell, blank, clock, reporter)
+    except OverBudget as error:
+        status, reason, trace = "over_budget", str(error), ""
+    except NotApplicable as error:
+        status, reason, trace = "not_applicable", str(error), ""
+    except BenchError as error:
+        reason, trace = str(error), traceback.format_exc()
+    except Exception as error:
+        if isinstance(error, OSError) and error.errno in NO_PLACE_TO_WRITE:
+            raise
+        reason, trace = f"{type(error).__name__}: {error}", traceback.format_exc()
+    code = {**blank.code, "traceback": trace} if trace else blank.code
+    seconds = time.perf_counter() - clock
+    return replace(blank, status=status, reason=reason, code=code, seconds=seconds), []
+
+
+def finish(
+    cell: Cell, blank: CellRecord, clock: float, reporter: Reporter
+) -> tuple[CellRecord, list[StoredSample]]:
+    """The record and samples of a cell in which nothing goes wrong."""
+    setting = cell.setting
+    work = Work(JobStore(setting.request.results / "jobs"), setting.runtime, setting.source.parameters)
+    base = base_of(setting)
+    aligned = align(cell, work, base, reporter)
+    panel = panel_of(cell)
+    reporter.step("sample the test prompts")
+    samples, keys, test_spend = draw(work, aligned.policy, panel)
+    base_samples, base_keys, _ = draw(work, base, panel)
+    reporter.step("score")
+    scores = score(work, aligned.policy, base, panel, (samples, keys), (base_samples, base_keys))
+    record = replace(
+        blank,
+        status="ok",
+        prompt_ids=tuple(example.prompt.id for example in panel.examples),
+        clusters=clusters_of(setting),
+        scores=tuple(metric_scores(panel, scores)),
+        spend=aligned.spend.to_json(),
+        test_spend=test_spend.to_json(),
+        notes=(*aligned.notes, *engine_notes(aligned.policy, panel)),
+        seconds=time.perf_counter() - clock,
+        code={**blank.code, "policy": aligned.policy.digest, "samples": keys},
+    )
+    return record, stored_samples(panel, samples)
+
+
+def align(cell: Cell, work: Work, base: LogitPolicy, reporter: Reporter) -> Aligned:
+    """The cell's policy: every part of its label in turn, each with its share of the budget."""
+    setting = cell.setting
+    ledger = Ledger(setting.teacher.paid_in, setting.amount)
+    controller = Controller(
+        work=work,
+        teacher=setting.teacher,
+        teacher_digest=setting.teacher_digest,
+        examples=setting.data.train,
+        data_digest=setting.data.digest,
+        ledger=ledger,
+        seed=cell.seed,
+        tier=setting.tier,
+        rollout_decoding=setting.rollout_decoding,
+        progress=reporter.step,
+    )
+    prompts = [example.prompt for example in setting.data.train]
+    policy: Policy = start_of(cell, base, controller)
+    for part, share in zip(cell.parts, shares(cell), strict=True):
+        ledger.open_part(share)
+        with controller.open_lab() as lab:
+            policy = part.plugin.align(policy, list(prompts), lab)
+    if ledger.assumed:
+        controller.note(f"assumed price: {', '.join(sorted(ledger.assumed))}")
+    return Aligned(policy, ledger.spent, tuple(controller.notes))
+
+
+def shares(cell: Cell) -> list[float]:
+    """Each part's share of the budget: equal, or `share=` for the first and equal parts of the rest."""
+    buying = [part.name not in UNTRAINED for part in cell.parts]
+    count = max(1, sum(buying))
+    first = cell.setting.request.share
+    out, seen = [], 0
+    for buys in buying:
+        if not buys:
+            out.append(0.0)
+            continue
+        if first is None or count == 1:
+            out.append(1.0 / count)
+        else:
+            out.append(first if seen == 0 else (1.0 - first) / (count - 1))
+        seen += 1
+    return out
+
+
+def start_of(cell: Cell, base: LogitPolicy, controller: Controller) -> Policy:
+    """What alignment starts from: the base, or the stored policy that init= names."""
+    init = cell.setting.request.init
+    if init in ("base", "sft") or cell.label.parts[0].name in UNTRAINED:
+        return base
+    controller.note(f"starts from a stored policy ({Path(init).name}); what that one cost is not included")
+    return load_policy(Path(init), cell.setting.runtime)
+
+
+def base_of(setting: Setting) -> LogitPolicy:
+    """The unaligned base as a policy, stored once."""
+    name = f"{setting.source.digest[:16]}-{setting.formatter.digest[:16]}"
+    folder = setting.request.results / "bases" / name
+    return base_policy(setting.source, setting.formatter, setting.runtime, folder)
+
+
+def panel_of(cell: Cell) -> Panel:
+    """Who scores the cell, on what."""
+    setting = cell.setting
+    return Panel(
+        evaluators=setting.evaluators,
+        evaluator_digests=setting.evaluator_digests,
+        judge=setting.judge,
+        judge_digest=setting.judge_digest,
+        examples=setting.data.test,
+        data_digest=setting.data.digest,
+        decoding=setting.decoding,
+        seed=cell.seed,
+    )
+
+
+def clusters_of(setting: Setting) -> tuple[str, ...]:
+    """One cluster a test prompt: its group, itself where it has none, or the fold when cross-fitting."""
+    if setting.data.clusters == "folds":
+        return tuple(f"fold {setting.fold}" for _ in setting.data.test)
+    return tuple(example.prompt.group or example.prompt.id for example in setting.data.test)
+
+
+def blank_record(cell: Cell, started: datetime) -> CellRecord:
+    """Everything known of a cell before it is done."""
+    setting = cell.setting
+    return CellRecord(
+        digest=cell.digest,
+        label=cell.label.text,
+        method=cell.label.configuration,
+        task=setting.task.name,
+        task_version=setting.task.version,
+        model=setting.source.name,
+        model_digest=setting.source.digest,
+        data=setting.data.source,
+        data_digest=setting.data.digest,
+        world=None if setting.request.task_options.data else str(setting.request.task_options.world),
+        budget=setting.budget.name,
+        budget_amount=setting.amount,
+        currency=setting.teacher.paid_in,
+        teacher=setting.teacher_part.label,
+        judge=setting.judge_part.label,
+        init=setting.request.init,
+        format_digest=setting.formatter.digest,
+        decoding=_listed(asdict(setting.decoding)),
+        evaluators=tuple(setting.evaluators),
+        seed=cell.seed,
+        fold=setting.fold,
+        folds=setting.folds,
+        flags=("self-judged",) if setting.self_judged else (),
+        captions=captions(setting),
+        versions=provenance.versions(),
+        code=provenance.code(),
+        started=started.isoformat(timespec="seconds"),
+    )
+
+
+def captions(setting: Setting) -> tuple[str, ...]:
+    """Lines for the caption of every table with this setting."""
+    lines = [*setting.data.notes, setting.judge.caption()]
+    if setting.self_judged:
+        lines.append(f"self-judged: teacher and judge are one family ({setting.judge.family})")
+    return tuple(line for line in lines if line)
+
+
+def metric_scores(panel: Panel, scores: dict[str, dict[str, Scores]]) -> Iterator[MetricScores]:
+    """Every declared metric as it is stored."""
+    for name, evaluator in panel.evaluators.items():
+        for metric in evaluator.metrics:
+            found = scores[name][metric.name]
+            yield MetricScores(metric.name, metric.unit, metric.better, found.values, found.missing, found.note)
+
+
+def engine_notes(policy: Policy, panel: Panel) -> list[str]:
+    """What the engine had to do otherwise than planned: truncated prompts, smaller batches."""
+    notes = list(getattr(policy, "notes", []))
+    if isinstance(policy, LogitPolicy):
+        cut = policy.truncated([example.prompt for example in panel.examples])
+        if cut:
+            notes.append(f"{cut} of {len(panel.examples)} test prompts were cut to fit the model's prompt limit")
+    return notes
+
+
+def stored_samples(panel: Panel, samples: Samples) -> list[StoredSample]:
+    """Every completion drawn for the evaluation."""
+    return [
+        StoredSample(example.prompt.id, spec, i, c.text, c.tokens, c.end)
+        for spec, lists in samples.items()
+        for example, row in zip(panel.examples, lists, strict=True)
+        for i, c in enumerate(row)
+    ]
+
+
+def show(request: RunRequest, records: Sequence[CellRecord]) -> int:
+    """Prints or writes the table; 1 where a cell failed, or where strict=true and the control alarm fires."""
+    text = table.render_records(records, request.format)
+    if request.out is None:
+        print(text)
+    else:
+        request.out.write_text(text + "\n", "utf-8")
+    failed = any(record.status == "failed" for record in records)
+    alarmed = request.strict and table.control_alarm(records) != ""
+    return 1 if failed or alarmed else 0
+
+
+@contextmanager
+def writing_to(folder: Path) -> Iterator[None]:
+    """Turns a full disk or a vanished folder into one clear line; what is stored stays."""
+    try:
+        yield
+    except BadInput:
+        raise
+    except OSError as error:
+        raise BenchError(
+            f"results: cannot write under {folder}: {error.strerror or error} "
+            "(free some space or choose another folder with results=; finished work is kept)"
+        ) from error
+
+
+def _fold(cell: Cell) -> str:
+    return f" fold {cell.setting.fold}" if cell.setting.folds else ""
+
+
+def _listed(decoding: dict[str, object]) -> dict[str, object]:
+    return {key: list(value) if isinstance(value, tuple) else value for key, value in decoding.items()}

@@ -1,0 +1,134 @@
+"""Where and how tensors are computed: device, precision, threads, batch sizes.
+
+Everything here can change a number in its last digits, so it is part of every job's key. Threads and
+batch sizes therefore follow declared rules on model size, never free memory or the core count: the same
+command gives the same numbers on a laptop and on a server. Sampling may run in bfloat16; scoring is
+always float32 (bfloat16 log-probabilities are off by some .04 nat a token, far too much for a KL).
+"""
+
+from __future__ import annotations
+
+import os
+import warnings
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from alignment_bench.errors import BadInput, Problem
+
+Purpose = Literal["sample", "score"]
+DEVICES = ("auto", "cpu", "cuda")
+DTYPES = ("auto", "float32", "bfloat16")
+ENGINES = ("transformers",)
+TINY_PARAMETERS = 10_000_000
+"""models below this size are `tiny` to the rules here"""
+
+
+@dataclass(frozen=True)
+class Runtime:
+    """How models run in this process; made by `resolve`."""
+
+    device: str
+    """`cpu`, `cuda` or `cuda:N`"""
+    dtype: str
+    """precision of sampling: `float32`, `bfloat16`, or `auto` (bfloat16 unless the model is tiny)"""
+    threads: int
+    """threads of one matrix product on the CPU"""
+    engine: str = "transformers"
+    """what generates"""
+    trust: bool = False
+    """whether models may bring their own Python code or pickled weights"""
+
+    def keyed(self) -> dict[str, Any]:
+        """What goes into job keys: everything here that can change a number."""
+        return {
+            "device": self.device.partition(":")[0],
+            "dtype": self.dtype,
+            "engine": self.engine,
+            "threads": self.threads,
+        }
+
+    def sampling_dtype(self, parameters: int) -> str:
+        """The precision, by torch's name, in which a model of that many parameters samples."""
+        if self.dtype != "auto":
+            return self.dtype
+        return "float32" if parameters < TINY_PARAMETERS else "bfloat16"
+
+
+def resolve(
+    device: str = "auto",
+    dtype: str = "auto",
+    threads: int = 0,
+    parameters: int = 0,
+    engine: str = "transformers",
+    trust: bool = False,
+) -> Runtime:
+    """The runtime for a model of `parameters` parameters. Raises BadInput with everything that is wrong."""
+    problems = check(device, dtype, threads, engine)
+    if not problems and device != "cpu":
+        device, missing = _pick(device)
+        problems += missing
+    if problems:
+        raise BadInput(problems)
+    return Runtime(device, dtype, threads or default_threads(parameters), engine, trust)
+
+
+def check(device: str, dtype: str, threads: int, engine: str = "transformers") -> list[Problem]:
+    """What is wrong with these settings as written, without looking at the machine."""
+    problems = []
+    kind, _, index = device.partition(":")
+    if kind not in DEVICES or (index and (kind != "cuda" or not index.isdigit())):
+        problems.append(Problem("device", f"{device!r} is no device", "use auto, cpu, cuda or cuda:N"))
+    if dtype not in DTYPES:
+        problems.append(Problem("dtype", f"{dtype!r} is not supported", f"use one of {', '.join(DTYPES)}"))
+    if threads < 0:
+        problems.append(Problem("threads", f"{threads} is negative", "use 0 for the rule on model size"))
+    if engine not in ENGINES:
+        problems.append(Problem("engine", f"{engine!r} is unknown", f"use {', '.join(ENGINES)}"))
+    return problems
+
+
+def _pick(device: str) -> tuple[str, list[Problem]]:
+    import torch
+
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if device == "auto":
+        return ("cuda" if count else "cpu"), []
+    if not count:
+        why = "this torch is a CPU build" if torch.version.cuda is None else "no CUDA device is visible"
+        return device, [Problem("device", f"{device} was asked for but {why}", "use device=cpu or auto")]
+    index = int(device.partition(":")[2] or 0)
+    if index >= count:
+        return device, [
+            Problem("device", f"{device} was asked for but there are {count} devices", "count from cuda:0")
+        ]
+    return device, []
+
+
+def default_threads(parameters: int) -> int:
+    """Threads by model size alone: a tiny model loses time to a second thread, a larger one gains."""
+    return 1 if parameters < TINY_PARAMETERS else 2
+
+
+def batch_rows(parameters: int, purpose: Purpose, device: str = "cpu") -> int:
+    """Sequences in one batch, by model size, purpose and device kind; part of every job's key."""
+    if parameters < TINY_PARAMETERS:
+        return {"sample": 256, "score": 128}[purpose]
+    if device.partition(":")[0] == "cuda":
+        larger = parameters >= 2_000_000_000
+        return {"sample": 64 if larger else 256, "score": 8 if larger else 32}[purpose]
+    return {"sample": 32, "score": 8}[purpose]
+
+
+def activate(runtime: Runtime) -> None:
+    """Sets this process's thread count and asks every library for repeatable results."""
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    import torch
+
+    torch.set_num_threads(runtime.threads)
+    # cumsum, which the sampler needs, has no deterministic CUDA kernel: hence warn_only, and one filter.
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    # A debugging aid that comes with the above and costs time.
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
+    warnings.filterwarnings("ignore", message=".*does not have a deterministic implementation.*")
+    torch.backends.cudnn.benchmark = False

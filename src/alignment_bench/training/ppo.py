@@ -1,0 +1,309 @@
+"""PPO on completions (Schulman et al. 2017; for summaries Stiennon et al. 2020; details Huang et al. 2024).
+
+Per-token reward is -kl_coefficient * (log pi - log reference), estimator k1; the reward model's score is
+added at the last token, and replaced by `missing_eos_score` where the completion did not end. Advantages
+by GAE, whitened over real tokens; clipped ratio; clipped value loss, half of the maximum; all means are
+masked token means; no dropout; AdamW with eps 1e-5 and a linearly falling learning rate.
+
+Deviations: value function is a head on its own copy of the policy (`separate_value`) or on the policy's
+trunk, not a copy of the reward model, which may be a likelihood ratio without a head; rollouts stop at
+the end of sequence instead of running to a fixed length.
+
+Old log-probabilities, reference and values are computed on the very micro-batches that the updates use,
+so that the ratio is exactly 1 before the first step. State is checkpointed after every iteration.
+"""
+
+from __future__ import annotations
+
+import copy
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from alignment_bench.digests import generator
+from alignment_bench.ledger import Spend, current_spend, forward_cost, report, training_cost
+from alignment_bench.training.batches import Batch, Row, collate, token_logprobs
+from alignment_bench.training.optimise import linear_schedule, make_optimiser, precision
+from alignment_bench.training.preference import ScalarHead
+from alignment_bench.training.settings import PPOSettings
+
+
+@dataclass(frozen=True, slots=True)
+class Rollout:
+    """One sampled completion as ids, its reward-model score, and whether it ended by itself."""
+
+    row: Row
+    score: float
+    ended: bool
+
+
+@dataclass(slots=True)
+class Experience:
+    """One micro-batch of rollouts with what was true before the update; tensors are [B, C]."""
+
+    batch: Batch
+    logprobs: Tensor
+    values: Tensor
+    advantages: Tensor
+    returns: Tensor
+
+
+def token_rewards(
+    logprobs: Tensor, reference: Tensor, scores: Tensor, mask: Tensor, kl_coefficient: float
+) -> Tensor:
+    """Per-token rewards [B, C]: KL penalty everywhere, the score [B] added at the last real token."""
+    rewards = -kl_coefficient * (logprobs - reference)
+    last = (mask.sum(1) - 1).clamp(min=0).unsqueeze(1)
+    rewards = rewards.scatter_add(1, last, scores.unsqueeze(1).to(rewards.dtype))
+    return rewards.masked_fill(~mask, 0.0)
+
+
+def gae(rewards: Tensor, values: Tensor, mask: Tensor, gamma: float, gae_lambda: float) -> tuple[Tensor, Tensor]:
+    """Generalised advantage estimates and returns, [B, C] each; the value after the last token is 0."""
+    values = values.masked_fill(~mask, 0.0)
+    advantages = torch.zeros_like(rewards)
+    following = torch.zeros_like(rewards[:, 0])
+    for t in reversed(range(rewards.shape[1])):
+        next_value = values[:, t + 1] if t + 1 < rewards.shape[1] else torch.zeros_like(following)
+        delta = rewards[:, t] + gamma * next_value - values[:, t]
+        following = (delta + gamma * gae_lambda * following) * mask[:, t]
+        advantages[:, t] = following
+    return advantages, advantages + values
+
+
+def masked_mean(values: Tensor, mask: Tensor) -> Tensor:
+    """Mean over real tokens."""
+    return (values * mask).sum() / mask.sum().clamp(min=1)
+
+
+def policy_loss(logprobs: Tensor, old: Tensor, advantages: Tensor, clip: float) -> Tensor:
+    """Clipped surrogate per token, [B, C], to be minimised."""
+    ratio = torch.exp(logprobs - old)
+    return torch.maximum(-advantages * ratio, -advantages * ratio.clamp(1 - clip, 1 + clip))
+
+
+def value_loss(values: Tensor, old: Tensor, returns: Tensor, clip: float) -> Tensor:
+    """Half of the larger of the plain and the clipped squared error per token, [B, C]."""
+    clipped = old + (values - old).clamp(-clip, clip)
+    return 0.5 * torch.maximum((values - returns) ** 2, (clipped - returns) ** 2)
+
+
+class ActorCritic:
+    """The policy that is trained, its frozen reference and its value head, on one device."""
+
+    def __init__(self, model: Any, settings: PPOSettings, seed: int, fresh_adapter: bool) -> None:
+        """`fresh_adapter`: the model's adapter was added just now, so without it the model is its own reference."""
+        self.model = model
+        self.settings = settings
+        self.reference = None if fresh_adapter else copy.deepcopy(model).requires_grad_(False).eval()
+        trunk = copy.deepcopy(model) if settings.separate_value else model
+        self.value = ScalarHead(trunk, seed)
+        self.trained = torch.nn.ModuleList([model, self.value])
+        self.parameters_policy = sum(p.numel() for p in model.parameters())
+        self.trunks = 2 if settings.separate_value else 1
+
+    def forward(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Log-probabilities and values at each completion token, [B, C] each.
+
+        The value at position t is read from the hidden state before token t.
+        """
+        columns = batch.completion.shape[1]
+        output = self.model(
+            input_ids=batch.ids,
+            attention_mask=batch.attention,
+            position_ids=batch.positions,
+            logits_to_keep=columns + 1,
+            output_hidden_states=not self.settings.separate_value,
+            use_cache=False,
+        )
+        logprobs = token_logprobs(output.logits[:, :-1], batch)
+        if self.settings.separate_value:
+            hidden = self.value.model(
+                input_ids=batch.ids,
+                attention_mask=batch.attention,
+                position_ids=batch.positions,
+                logits_to_keep=1,
+                output_hidden_states=True,
+                use_cache=False,
+            ).hidden_states[-1]
+        else:
+            hidden = output.hidden_states[-1]
+        before = hidden[:, -columns - 1 : -1].float()
+        values = before @ self.value.weight + self.value.bias
+        return logprobs, values.masked_fill(~batch.mask, 0.0)
+
+    @torch.no_grad()
+    def reference_logprobs(self, batch: Batch) -> Tensor:
+        """Log-probabilities under the frozen start of training, [B, C]."""
+        columns = batch.completion.shape[1]
+        arguments = {
+            "input_ids": batch.ids,
+            "attention_mask": batch.attention,
+            "position_ids": batch.positions,
+            "logits_to_keep": columns + 1,
+            "use_cache": False,
+        }
+        if self.reference is None:
+            with self.model.disable_adapter():
+                logits = self.model(**arguments).logits
+        else:
+            logits = self.reference(**arguments).logits
+        return token_logprobs(logits[:, :-1], batch)
+
+
+def train_ppo(
+    actor: ActorCritic,
+    roll_out: Callable[[Any, int], Sequence[Rollout]],
+    seed: int,
+    pad: int,
+    device: str,
+    partial: Path,
+) -> list[dict[str, float]]:
+    """Trains the actor's model in place; returns one row of diagnostics per iteration.
+
+    `roll_out(model, iteration)` samples and scores as many completions as the settings say of the model as it is.
+    `partial` holds the checkpoint from which a killed run goes on, with the same result.
+    """
+    settings, model = actor.settings, actor.model
+    optimiser = make_optimiser(actor.trained, settings.learning_rate, eps=1e-5)
+    start, log = restore(partial, actor, optimiser)
+    for iteration in range(start, settings.iterations):
+        for group in optimiser.param_groups:
+            group["lr"] = settings.learning_rate * linear_schedule(iteration, settings.iterations, 0.0)
+        model.eval()
+        rollouts = roll_out(model, iteration)
+        row = one_iteration(actor, optimiser, rollouts, (seed, iteration), pad, device)
+        log.append({"iteration": float(iteration), **row})
+        checkpoint(partial, actor, optimiser, iteration + 1, log)
+    model.eval()
+    return log
+
+
+def one_iteration(
+    actor: ActorCritic,
+    optimiser: torch.optim.Optimizer,
+    rollouts: Sequence[Rollout],
+    seed: tuple[int, int],
+    pad: int,
+    device: str,
+) -> dict[str, float]:
+    """Experience, then `epochs` passes of `minibatches` steps each; diagnostics of the iteration."""
+    settings = actor.settings
+    experience, stats = collect(actor, rollouts, pad, device)
+    noise = generator("ppo minibatches", *seed)
+    losses: list[float] = []
+    actor.trained.train()
+    for _ in range(settings.epochs):
+        order = [int(i) for i in noise.permutation(len(experience))]
+        size = -(-len(order) // settings.minibatches)
+        for start in range(0, len(order), size):
+            losses.append(step(actor, optimiser, [experience[i] for i in order[start : start + size]]))
+    actor.trained.eval()
+    return {**stats, "loss": sum(losses) / len(losses)}
+
+
+def collect(
+    actor: ActorCritic, rollouts: Sequence[Rollout], pad: int, device: str
+) -> tuple[list[Experience], dict[str, float]]:
+    """Everything the update needs, computed before it, on length-sorted micro-batches."""
+    settings = actor.settings
+    ordered = sorted(rollouts, key=lambda rollout: rollout.row.length)
+    experience: list[Experience] = []
+    kl = tokens = 0.0
+    actor.trained.train()  # no dropout anywhere: the same numbers as in the update, bit for bit
+    for start in range(0, len(ordered), settings.micro_batch):
+        part = ordered[start : start + settings.micro_batch]
+        batch = collate([rollout.row for rollout in part], pad, device)
+        with torch.no_grad(), precision(settings.bf16, device):
+            logprobs, values = actor.forward(batch)
+            reference = actor.reference_logprobs(batch)
+        scores = torch.tensor(
+            [r.score if r.ended else settings.missing_eos_score for r in part], device=device
+        )
+        rewards = token_rewards(logprobs, reference, scores, batch.mask, settings.kl_coefficient)
+        advantages, returns = gae(rewards, values, batch.mask, settings.gamma, settings.gae_lambda)
+        experience.append(Experience(batch, logprobs, values, advantages, returns))
+        kl += float((logprobs - reference).sum())
+        tokens += float(batch.mask.sum())
+        passes = actor.trunks + 1
+        cost = forward_cost(actor.parameters_policy, batch.tokens) * passes
+        report(Spend(tokens_scored=batch.tokens * passes, flops=cost))
+    if settings.whiten_advantages:
+        whiten(experience)
+    stats = {
+        "reward": sum(r.score for r in rollouts) / len(rollouts),
+        "kl_to_reference": kl / len(rollouts),
+        "ended": sum(r.ended for r in rollouts) / len(rollouts),
+        "tokens": tokens / len(rollouts),
+    }
+    return experience, stats
+
+
+def whiten(experience: Sequence[Experience]) -> None:
+    """Advantages shifted and scaled to mean 0, variance 1 over all real tokens."""
+    everything = torch.cat([e.advantages[e.batch.mask] for e in experience])
+    mean, scale = everything.mean(), everything.std(unbiased=False) + 1e-8
+    for e in experience:
+        e.advantages = ((e.advantages - mean) / scale).masked_fill(~e.batch.mask, 0.0)
+
+
+def step(actor: ActorCritic, optimiser: torch.optim.Optimizer, part: Sequence[Experience]) -> float:
+    """One optimiser step on a minibatch, accumulated over its micro-batches; returns the loss."""
+    settings = actor.settings
+    terms = sum(int(e.batch.mask.sum()) for e in part)
+    total = 0.0
+    for e in part:
+        with precision(settings.bf16, e.batch.ids.device.type):
+            logprobs, values = actor.forward(e.batch)
+        surrogate = policy_loss(logprobs, e.logprobs, e.advantages, settings.clip)
+        error = value_loss(values, e.values, e.returns, settings.value_clip)
+        loss = ((surrogate + settings.value_coefficient * error) * e.batch.mask).sum() / terms
+        loss.backward()  # type: ignore[no-untyped-call]
+        total += float(loss.detach())
+        cost = training_cost(actor.parameters_policy, e.batch.tokens) * actor.trunks
+        report(Spend(tokens_trained=e.batch.tokens, flops=cost))
+    torch.nn.utils.clip_grad_norm_(actor.trained.parameters(), settings.max_grad_norm)
+    optimiser.step()
+    optimiser.zero_grad(set_to_none=True)
+    if not torch.isfinite(torch.tensor(total)):
+        raise FloatingPointError("the PPO loss became infinite or NaN: lower the learning rate")
+    return total
+
+
+def checkpoint(
+    partial: Path, actor: ActorCritic, optimiser: torch.optim.Optimizer, iteration: int, log: list[dict[str, float]]
+) -> None:
+    """Writes the state after an iteration; the file is replaced whole."""
+    trained = {name: p for name, p in actor.trained.named_parameters() if p.requires_grad}
+    state = {
+        "weights": {name: p.detach() for name, p in trained.items()},
+        "optimiser": optimiser.state_dict(),
+        "iteration": iteration,
+        "log": log,
+        "spend": current_spend().to_json(),
+    }
+    scratch = partial / f"ppo.{os.getpid()}"
+    torch.save(state, scratch)
+    os.replace(scratch, partial / "ppo.pt")
+
+
+def restore(
+    partial: Path, actor: ActorCritic, optimiser: torch.optim.Optimizer
+) -> tuple[int, list[dict[str, float]]]:
+    """Loads the checkpoint of a killed run, if there is one; the next iteration and the log so far."""
+    path = partial / "ppo.pt"
+    if not path.exists():
+        return 0, []
+    state = torch.load(path, weights_only=True)
+    named = dict(actor.trained.named_parameters())
+    with torch.no_grad():
+        for name, value in state["weights"].items():
+            named[name].copy_(value)
+    optimiser.load_state_dict(state["optimiser"])
+    report(Spend.from_json(state["spend"]))
+    return int(state["iteration"]), list(state["log"])

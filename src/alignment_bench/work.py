@@ -1,0 +1,400 @@
+"""The kinds of heavy work, each as a job: sample, logprobs, finetune, preferences, reward model, PPO, copy.
+
+`Work` knows models and the job store, nothing of budgets, teachers or keys; `controller` charges what it
+reports, the evaluation of a run uses it without charging anybody.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from alignment_bench.completions import Completion, Decoding
+from alignment_bench.digests import derive_seed, digest, generator
+from alignment_bench.jobs import JobResult, JobStore, Workplace
+from alignment_bench.policy import LogitPolicy, Policy
+from alignment_bench.prompts import Prompt
+from alignment_bench.reward_models import Kind, RewardCard, RewardModel
+from alignment_bench.runtime import Runtime, batch_rows
+
+if TYPE_CHECKING:
+    from alignment_bench.models.policy import ModelPolicy
+    from alignment_bench.training.settings import PPOSettings, Settings
+
+Pair = tuple[Prompt, Completion, Completion]
+"""a prompt, the completion preferred, and the one not"""
+Scorer = Callable[[Sequence[Prompt], Sequence[Completion]], Sequence[float]]
+
+
+class Work:
+    """Jobs on models, under one store and one runtime."""
+
+    def __init__(self, store: JobStore, runtime: Runtime, parameters: int) -> None:
+        self.store = store
+        self.runtime = runtime
+        self._keyed = {
+            "runtime": runtime.keyed(),
+            "rows": [batch_rows(parameters, p, runtime.device) for p in ("sample", "score")],
+        }
+
+    def sample(
+        self, policy: Policy, prompts: Sequence[Prompt], n: int, decoding: Decoding, seed: int
+    ) -> tuple[list[list[Completion]], JobResult]:
+        """`n` completions a prompt."""
+
+        def work(place: Workplace) -> None:
+            lists = policy.generate(prompts, n=n, decoding=decoding, seed=seed)
+            _dump(place.folder / "completions.jsonl", [[asdict(c) for c in row] for row in lists])
+
+        inputs = {
+            "policy": policy.digest,
+            "prompts": digest_prompts(prompts),
+            "n": n,
+            "decoding": asdict(decoding),
+            "seed": seed,
+        }
+        result = self._run("sample", inputs, work)
+        rows = _load(result.folder / "completions.jsonl")
+        return [[_completion(c) for c in row] for row in rows], result
+
+    def logprobs(
+        self, policy: LogitPolicy, prompts: Sequence[Prompt], completions: Sequence[Completion]
+    ) -> tuple[list[list[float]], JobResult]:
+        """Log-probability of every token of each completion."""
+
+        def work(place: Workplace) -> None:
+            _dump(place.folder / "logprobs.jsonl", policy.logprobs(prompts, completions))
+
+        inputs = {"policy": policy.digest, "rows": digest_rows(prompts, completions)}
+        result = self._run("logprobs", inputs, work)
+        return _load(result.folder / "logprobs.jsonl"), result
+
+    def answer_probabilities(
+        self, policy: LogitPolicy, prompts: Sequence[Prompt], answers: Sequence[str]
+    ) -> tuple[list[list[float]], JobResult]:
+        """Probability of each of the answers as the next token."""
+
+        def work(place: Workplace) -> None:
+            _dump(place.folder / "answers.jsonl", policy.next_token_probabilities(prompts, answers))
+
+        inputs = {"policy": policy.digest, "prompts": digest_prompts(prompts), "answers": list(answers)}
+        result = self._run("answers", inputs, work)
+        return _load(result.folder / "answers.jsonl"), result
+
+    def finetune(
+        self, policy: LogitPolicy, rows: Sequence[tuple[Prompt, Completion]], settings: Settings, seed: int
+    ) -> tuple[Policy, JobResult]:
+        """The policy after supervised fine-tuning on the completions."""
+        start = _model_policy(policy)
+
+        def work(place: Workplace) -> None:
+            from alignment_bench.models.storage import save_policy
+            from alignment_bench.training.batches import Row
+            from alignment_bench.training.finetune import finetune
+
+            model = start.load_for_training(settings.lora_rank, seed)
+            encoded = [Row(tuple(start.render(prompt)), completion.tokens) for prompt, completion in rows]
+            noise = generator("finetune", seed)
+            curve = finetune(model, encoded, settings, noise, start.pad, start.device)
+            save_policy(place.folder / "policy", model, parent=start)
+            _dump(place.folder / "log.jsonl", [{"step": i, "loss": x} for i, x in enumerate(curve)])
+
+        prompts, completions = [p for p, _ in rows], [c for _, c in rows]
+        inputs = {
+            "policy": policy.digest,
+            "rows": digest_rows(prompts, completions),
+            "settings": asdict(settings),
+            "seed": seed,
+        }
+        result = self._run("finetune", inputs, work)
+        return self._policy(result), result
+
+    def prefer_train(
+        self, policy: LogitPolicy, pairs: Sequence[Pair], beta: float, settings: Settings, seed: int
+    ) -> tuple[Policy, JobResult]:
+        """The policy after training on comparisons with the sigmoid DPO loss, reference = where it started."""
+        start = _model_policy(policy)
+
+        def work(place: Workplace) -> None:
+            from alignment_bench.models.storage import save_policy
+            from alignment_bench.training.preference import train_likelihood_ratio
+
+            model = start.load_for_training(settings.lora_rank, seed)
+            noise = generator("prefer", seed)
+            rows = _pair_rows(start, pairs)
+            curve = train_likelihood_ratio(model, rows, beta, settings, noise, start.pad, start.device)
+            save_policy(place.folder / "policy", model, parent=start)
+            _dump(place.folder / "log.jsonl", [{"step": i, "loss": x} for i, x in enumerate(curve)])
+
+        inputs = {
+            "policy": policy.digest,
+            "pairs": digest_pairs(pairs),
+            "beta": beta,
+            "settings": asdict(settings),
+            "seed": seed,
+        }
+        result = self._run("prefer", inputs, work)
+        return self._policy(result), result
+
+    def reward_model(
+        self,
+        policy: LogitPolicy,
+        pairs: Sequence[Pair],
+        ties_dropped: int,
+        kind: Kind,
+        beta: float,
+        settings: Settings,
+        seed: int,
+    ) -> tuple[RewardModel, JobResult]:
+        """A reward model trained on nine tenths of the comparisons and checked on the rest, by prompt."""
+        start = _model_policy(policy)
+
+        def work(place: Workplace) -> None:
+            train, held_out = split_pairs(pairs, seed)
+            fit_reward_model(place.folder, start, train, kind, beta, settings, seed)
+            card = RewardCard(kind, beta, 0.0, 1.0, len(train), ties_dropped, len(held_out), None)
+            _dump_card(place.folder, card)
+            _dump_card(place.folder, calibrated(RewardModel(place.folder, self.runtime), train, held_out))
+
+        inputs = {
+            "policy": policy.digest,
+            "pairs": digest_pairs(pairs),
+            "ties": ties_dropped,
+            "kind": kind,
+            "beta": beta,
+            "settings": asdict(settings),
+            "seed": seed,
+        }
+        result = self._run("reward_model", inputs, work)
+        return RewardModel(result.folder, self.runtime), result
+
+    def rewards(
+        self, model: RewardModel, prompts: Sequence[Prompt], completions: Sequence[Completion]
+    ) -> tuple[list[float], JobResult]:
+        """Normalised reward of each completion."""
+
+        def work(place: Workplace) -> None:
+            _dump(place.folder / "rewards.jsonl", model.score(prompts, completions))
+
+        inputs = {"reward_model": model.digest, "rows": digest_rows(prompts, completions)}
+        result = self._run("rewards", inputs, work)
+        return _load(result.folder / "rewards.jsonl"), result
+
+    def ppo(
+        self,
+        policy: LogitPolicy,
+        prompts: Sequence[Prompt],
+        reward: Scorer,
+        reward_digest: str,
+        settings: PPOSettings,
+        decoding: Decoding,
+        seed: int,
+    ) -> tuple[Policy, list[dict[str, float]], JobResult]:
+        """The policy after PPO against `reward`, and one row of diagnostics per iteration."""
+        start = _model_policy(policy)
+
+        def work(place: Workplace) -> None:
+            from alignment_bench.models.storage import save_policy
+            from alignment_bench.training.batches import Row
+            from alignment_bench.training.ppo import ActorCritic, Rollout, train_ppo
+
+            order = generator("ppo prompts", seed).permutation(len(prompts))
+
+            def roll_out(model: Any, iteration: int) -> list[Rollout]:
+                first = iteration * settings.rollouts
+                chosen = [
+                    prompts[int(order[(first + k) % len(order)])] for k in range(settings.rollouts)
+                ]
+                lists = start.generate_with(
+                    model, chosen, n=1, decoding=decoding, seed=derive_seed("ppo", seed, iteration)
+                )
+                completions = [row[0] for row in lists]
+                scores = reward(chosen, completions)
+                return [
+                    Rollout(Row(tuple(start.render(p)), c.tokens), float(s), c.end != "length")
+                    for p, c, s in zip(chosen, completions, scores, strict=True)
+                ]
+
+            model = start.load_for_training(settings.lora_rank, seed)
+            fresh_adapter = settings.lora_rank > 0 and start.weights != "adapter"
+            actor = ActorCritic(model, settings, derive_seed("value head", seed), fresh_adapter)
+            log = train_ppo(actor, roll_out, seed, start.pad, start.device, place.partial)
+            save_policy(place.folder / "policy", model, parent=start)
+            _dump(place.folder / "log.jsonl", log)
+
+        inputs = {
+            "policy": policy.digest,
+            "prompts": digest_prompts(prompts),
+            "reward": reward_digest,
+            "settings": asdict(settings),
+            "decoding": asdict(decoding),
+            "seed": seed,
+        }
+        result = self._run("ppo", inputs, work)
+        return self._policy(result), _load(result.folder / "log.jsonl"), result
+
+    def copy(self, policy: LogitPolicy, stream: str) -> tuple[Policy, JobResult]:
+        """The same weights saved as a trained policy would be, sampled from a stream of its own."""
+        start = _model_policy(policy)
+
+        def work(place: Workplace) -> None:
+            from alignment_bench.models.storage import save_policy
+
+            model = start.load_for_training(0)
+            save_policy(place.folder / "policy", model, parent=start, stream=stream)
+
+        result = self._run("copy", {"policy": policy.digest, "stream": stream}, work)
+        return self._policy(result), result
+
+    def wrap(
+        self, kind: str, settings: Mapping[str, Any], parts: Mapping[str, Policy | RewardModel]
+    ) -> tuple[Policy, JobResult]:
+        """A decode-time policy of the method plugin `kind`: its settings, and its parts in subfolders."""
+
+        def work(place: Workplace) -> None:
+            folder = place.folder / "policy"
+            folder.mkdir()
+            for name, part in parts.items():
+                shutil.copytree(part.folder, folder / name)
+            stored = {"schema": 1, "kind": kind, "settings": dict(settings)}
+            (folder / "policy.json").write_text(json.dumps(stored, indent=1), "utf-8")
+
+        inputs = {
+            "wrapper": kind,
+            "settings": dict(settings),
+            "parts": {name: part.digest for name, part in parts.items()},
+        }
+        result = self._run("wrap", inputs, work)
+        return self._policy(result), result
+
+    def _run(self, kind: str, inputs: dict[str, Any], work: Callable[[Workplace], None]) -> JobResult:
+        return self.store.run(kind, {"inputs": inputs, "engine": self._keyed}, work)
+
+    def _policy(self, result: JobResult) -> Policy:
+        from alignment_bench.models.storage import load_policy
+
+        return load_policy(result.folder / "policy", self.runtime)
+
+
+def split_pairs(pairs: Sequence[Pair], seed: int) -> tuple[list[Pair], list[Pair]]:
+    """Nine tenths to train on and one tenth held out, no prompt on both sides; all of fewer than 20 train."""
+    if len(pairs) < 20:
+        return list(pairs), []
+    ids = sorted({prompt.id for prompt, _, _ in pairs})
+    order = generator("held-out comparisons", seed).permutation(len(ids))
+    held = {ids[int(i)] for i in order[: max(1, len(ids) // 10)]}
+    return [p for p in pairs if p[0].id not in held], [p for p in pairs if p[0].id in held]
+
+
+def fit_reward_model(
+    folder: Path, start: ModelPolicy, pairs: Sequence[Pair], kind: Kind, beta: float, settings: Settings, seed: int
+) -> None:
+    """Trains and saves the weights of a reward model."""
+    from alignment_bench.models.storage import save_policy
+    from alignment_bench.training.preference import ScalarHead, train_likelihood_ratio, train_scalar_head
+    from alignment_bench.training.scalar import save_head
+
+    model = start.load_for_training(settings.lora_rank, seed)
+    noise = generator("reward model", seed)
+    rows = _pair_rows(start, pairs)
+    if kind == "likelihood_ratio":
+        train_likelihood_ratio(model, rows, beta, settings, noise, start.pad, start.device)
+        shutil.copytree(start.folder, folder / "reference")
+    else:
+        head = ScalarHead(model, derive_seed("scalar head", seed))
+        train_scalar_head(head, rows, settings, noise, start.pad, start.device)
+        save_head(head, folder / "head.safetensors")
+    save_policy(folder / "policy", model, parent=start)
+
+
+def calibrated(model: RewardModel, train: Sequence[Pair], held_out: Sequence[Pair]) -> RewardCard:
+    """The model's card with its normalisation (over training completions) and held-out accuracy."""
+    import statistics
+    from dataclasses import replace
+
+    def raw(pairs: Sequence[Pair]) -> tuple[list[float], list[float]]:
+        prompts = [prompt for prompt, _, _ in pairs]
+        return (
+            model.raw(prompts, [chosen for _, chosen, _ in pairs]),
+            model.raw(prompts, [rejected for _, _, rejected in pairs]),
+        )
+
+    chosen, rejected = raw(train)
+    everything = chosen + rejected
+    accuracy = None
+    if held_out:
+        wins, losses = raw(held_out)
+        accuracy = sum((a > b) + 0.5 * (a == b) for a, b in zip(wins, losses, strict=True)) / len(held_out)
+    return replace(
+        model.card,
+        mean=statistics.fmean(everything),
+        scale=statistics.pstdev(everything) or 1.0,
+        accuracy=accuracy,
+    )
+
+
+def digest_prompts(prompts: Sequence[Prompt]) -> str:
+    """Digest of prompts as they would be put to a policy."""
+    return digest([asdict(prompt) for prompt in prompts])
+
+
+def digest_rows(prompts: Sequence[Prompt], completions: Sequence[Completion]) -> str:
+    """Digest of (prompt, completion) rows: layouts, slots and sampled ids."""
+    return digest([digest_prompts(prompts), [list(c.tokens) for c in completions]])
+
+
+def digest_pairs(pairs: Sequence[Pair]) -> str:
+    """Digest of comparisons."""
+    prompts = [prompt for prompt, _, _ in pairs]
+    return digest(
+        [digest_rows(prompts, [c for _, c, _ in pairs]), digest_rows(prompts, [r for _, _, r in pairs])]
+    )
+
+
+def _pair_rows(start: ModelPolicy, pairs: Sequence[Pair]) -> list[Any]:
+    from alignment_bench.training.batches import Row
+    from alignment_bench.training.preference import PairRow
+
+    rows = []
+    for prompt, chosen, rejected in pairs:
+        ids = tuple(start.render(prompt))
+        rows.append(PairRow(Row(ids, chosen.tokens), Row(ids, rejected.tokens)))
+    return rows
+
+
+def _model_policy(policy: LogitPolicy) -> ModelPolicy:
+    from alignment_bench.errors import NotApplicable
+    from alignment_bench.models.policy import ModelPolicy
+
+    if not isinstance(policy, ModelPolicy):
+        raise NotApplicable(f"{type(policy).__name__} has no weights of its own to train")
+    return policy
+
+
+def _dump(path: Path, rows: Sequence[Any]) -> None:
+    with path.open("w", encoding="utf-8") as file:
+        for row in rows:
+            file.write(json.dumps(row, ensure_ascii=False) + "\n")
+
+
+def _load(path: Path) -> list[Any]:
+    with path.open(encoding="utf-8") as file:
+        return [json.loads(line) for line in file]
+
+
+def _dump_card(folder: Path, card: RewardCard) -> None:
+    (folder / "reward.json").write_text(json.dumps(asdict(card), indent=1), "utf-8")
+
+
+def _completion(stored: dict[str, Any]) -> Completion:
+    logprobs = stored["logprobs"]
+    return Completion(
+        text=stored["text"],
+        tokens=tuple(stored["tokens"]),
+        end=stored["end"],
+        logprobs=tuple(logprobs) if logprobs is not None else None,
+    )

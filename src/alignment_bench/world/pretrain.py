@@ -1,0 +1,175 @@
+"""Pretrains a tiny language model on the built-in world and writes it as a Hugging Face folder.
+
+    python -m alignment_bench.world.pretrain seed=0 out=DIR
+
+One thread, one seed, one stream of documents: the same command on the same machine writes the same bytes.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, fields
+from itertools import count
+from pathlib import Path
+
+import torch
+from torch import nn
+from transformers import LlamaConfig, LlamaForCausalLM
+
+from alignment_bench.digests import derive_seed, generator
+from alignment_bench.errors import BadInput, Problem
+from alignment_bench.world import VERSION
+from alignment_bench.world.corpus import FORMATTER, Mix, draw_row, vocabulary
+from alignment_bench.world.packing import Batch, pack
+from alignment_bench.world.tokenizer import build_tokenizer
+
+WEIGHTS = "model.safetensors"
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Everything that decides the weights, besides the world's version and the machine's arithmetic."""
+
+    seed: int = 0
+    """seeds the initial weights and the documents"""
+    steps: int = 2400
+    """optimizer steps"""
+    rows: int = 12
+    """posts in a batch"""
+    blocks: int = 4
+    """blocks after each post"""
+    easy: float = 0.1
+    """share of the steps over which posts grow from no distractor to the usual number"""
+    matrix_rate: float = 0.02
+    """peak learning rate of Muon, on the matrices"""
+    rate: float = 3e-3
+    """peak learning rate of AdamW, on embeddings and norms"""
+    warmup: int = 40
+    """steps of linear warm-up"""
+    constant: float = 0.6
+    """share of the steps after which the rates fall linearly, to 2 %"""
+    spread: float = 0.1
+    """standard deviation of the initial weights; .02 learns to copy four times more slowly"""
+    theta: float = 200.0
+    """base of the rotary embedding's wavelengths: documents are short"""
+    width: int = 96
+    layers: int = 3
+    heads: int = 4
+    inner: int = 256
+
+
+def build_model(recipe: Recipe) -> LlamaForCausalLM:
+    """A freshly initialised model."""
+    torch.manual_seed(derive_seed("world-weights", recipe.seed) % 2**32)
+    config = LlamaConfig(
+        vocab_size=len(vocabulary()),
+        hidden_size=recipe.width,
+        intermediate_size=recipe.inner,
+        num_hidden_layers=recipe.layers,
+        num_attention_heads=recipe.heads,
+        max_position_embeddings=512,
+        initializer_range=recipe.spread,
+        rope_parameters={"rope_type": "default", "rope_theta": recipe.theta},
+        tie_word_embeddings=True,
+        pad_token_id=0,
+        bos_token_id=None,
+        eos_token_id=1,
+    )
+    return LlamaForCausalLM(config).float()
+
+
+def stream(recipe: Recipe, mix: Mix) -> Iterator[Batch]:
+    """The batches of a recipe, in order, without end."""
+    ids = {word: place for place, word in enumerate(vocabulary())}
+    rng = generator("world-documents", VERSION, recipe.seed)
+    for step in count():
+        most = min(4, int(5 * step / max(1.0, recipe.easy * recipe.steps)))
+        yield pack([draw_row(rng, mix, recipe.blocks, most) for _ in range(recipe.rows)], ids)
+
+
+def loss_of(model: LlamaForCausalLM, batch: Batch) -> torch.Tensor:
+    """Weighted mean of the negative log-likelihood, in nats a token."""
+    logits = model(
+        input_ids=batch.tokens, attention_mask=batch.attention, position_ids=batch.positions, use_cache=False
+    ).logits
+    wanted = batch.weights > 0
+    losses = nn.functional.cross_entropy(logits[wanted], batch.targets[wanted], reduction="none")
+    weights = batch.weights[wanted]
+    return (losses * weights).sum() / weights.sum()
+
+
+def train(
+    recipe: Recipe, mix: Mix, progress: Callable[[int, float], None] = lambda step, loss: None
+) -> LlamaForCausalLM:
+    """The trained model. `progress` hears of every step's loss."""
+    torch.set_num_threads(1)
+    model = build_model(recipe)
+    matrices = [weight for name, weight in model.named_parameters() if "proj" in name]
+    others = [weight for name, weight in model.named_parameters() if "proj" not in name]
+    optimizers: list[torch.optim.Optimizer] = [
+        torch.optim.Muon(matrices, lr=recipe.matrix_rate, weight_decay=0.01),
+        torch.optim.AdamW(others, lr=recipe.rate, weight_decay=0.0, betas=(0.9, 0.98)),
+    ]
+
+    def share(step: int) -> float:
+        left = (recipe.steps - step) / (recipe.steps * (1 - recipe.constant))
+        return min(1.0, (step + 1) / recipe.warmup, max(0.02, left))
+
+    schedules = [torch.optim.lr_scheduler.LambdaLR(optimizer, share) for optimizer in optimizers]
+    model.train()
+    for step, batch in zip(range(recipe.steps), stream(recipe, mix), strict=False):
+        loss = loss_of(model, batch)
+        loss.backward()  # type: ignore[no-untyped-call]
+        nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        for optimizer, schedule in zip(optimizers, schedules, strict=True):
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
+            schedule.step()
+        progress(step, float(loss.detach()))
+    return model.eval()
+
+
+def save(model: LlamaForCausalLM, folder: Path) -> None:
+    """Writes weights, configuration, tokenizer and formatter."""
+    folder.mkdir(parents=True, exist_ok=True)
+    model.save_pretrained(folder)
+    build_tokenizer().save_pretrained(folder)
+    (folder / "formatter.json").write_text(FORMATTER.dumps() + "\n")
+
+
+def main(arguments: list[str]) -> None:
+    """Runs the command."""
+    given = dict(argument.partition("=")[::2] for argument in arguments)
+    known = {field.name for field in fields(Recipe)}
+    if "out" not in given or set(given) - known - {"out"}:
+        raise BadInput([Problem("pretrain", "wants seed=N out=DIR", f"fields: {', '.join(sorted(known))}")])
+    folder = Path(given.pop("out"))
+    types = {name: type(value) for name, value in asdict(Recipe()).items()}
+    recipe, mix = Recipe(**{name: types[name](value) for name, value in given.items()}), Mix()
+    folder.mkdir(parents=True, exist_ok=True)
+    started, recent = time.process_time(), []
+    with (folder / "training.jsonl").open("w") as log:
+        log.write(json.dumps({"world": VERSION, "recipe": asdict(recipe), "mix": asdict(mix)}) + "\n")
+
+        def progress(step: int, loss: float) -> None:
+            recent.append(loss)
+            if (step + 1) % 50 == 0 or step + 1 == recipe.steps:
+                mean = sum(recent) / len(recent)
+                recent.clear()
+                log.write(json.dumps({"step": step + 1, "loss": round(mean, 4)}) + "\n")
+                log.flush()
+                spent = time.process_time() - started
+                print(f"step {step + 1}/{recipe.steps} loss {mean:.3f} {spent:.0f} CPU s", flush=True)
+
+        model = train(recipe, mix, progress)
+    save(model, folder)
+
+
+if __name__ == "__main__":
+    try:
+        main(sys.argv[1:])
+    except BadInput as error:
+        sys.exit(str(error))

@@ -1,0 +1,70 @@
+"""Fixtures for everybody: a tiny random model, its folder and a policy made of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+WORDS = [
+    *("the", "a", "dog", "cat", "bird", "park", "ran", "sat", "saw", "and", "was", "is", "happy", "sad"),
+    *("TL", ";", "DR", ":", ".", ",", "!", "?", "yes", "no", "it"),
+]
+LAYOUTS = {
+    "answer": ("{prompt} TL;DR:", "", None),
+    "refine": ("{prompt} {completion} {critique} TL;DR:", "", None),
+    "improve": ("{prompt} {completion} TL;DR:", "", None),
+    "accept_1": ("{prompt} {completion} {critique} ?", "", ("yes", "no")),
+}
+
+
+@pytest.fixture(scope="session")
+def random_base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model folder: a two-layer Llama with random weights, and a word-level tokenizer that does not
+    round-trip ("the dog" is a token of its own, but encodes as two)."""
+    import torch
+    from tokenizers import Tokenizer, models, pre_tokenizers
+    from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+
+    folder = tmp_path_factory.mktemp("base") / "random"
+    words = ["<pad>", "<eos>", "<unk>", *WORDS, "the dog", "a cat"]
+    core = Tokenizer(models.WordLevel({word: i for i, word in enumerate(words)}, unk_token="<unk>"))
+    core.pre_tokenizer = pre_tokenizers.Whitespace()
+    tokenizer = PreTrainedTokenizerFast(
+        tokenizer_object=core, pad_token="<pad>", eos_token="<eos>", unk_token="<unk>", padding_side="left"
+    )
+    config = LlamaConfig(
+        vocab_size=len(words),
+        hidden_size=32,
+        intermediate_size=64,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        max_position_embeddings=256,
+        tie_word_embeddings=True,
+        bos_token_id=None,
+        eos_token_id=1,
+        pad_token_id=0,
+        # wide enough that the random distribution is far from uniform
+        initializer_range=0.2,
+    )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        model = LlamaForCausalLM(config)
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def random_policy(random_base: Path, tmp_path_factory: pytest.TempPathFactory):  # type: ignore[no-untyped-def]
+    """The unaligned base policy (a ModelPolicy) of `random_base`, on the CPU in float32."""
+    from alignment_bench.layouts import Layout
+    from alignment_bench.models.catalog import resolve
+    from alignment_bench.models.storage import base_policy, formatter_of
+    from alignment_bench.runtime import Runtime
+
+    source = resolve(str(random_base))
+    layouts = {name: Layout(user, opening, answers) for name, (user, opening, answers) in LAYOUTS.items()}
+    folder = tmp_path_factory.mktemp("policies") / "random"
+    return base_policy(source, formatter_of(source, layouts), Runtime("cpu", "auto", 1), folder)

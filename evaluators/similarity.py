@@ -13,15 +13,25 @@ from alignment_bench.per_prompt import average, flatten, without_references
 
 @dataclass(frozen=True)
 class Similarity:
-    """Cosine of the answer's and the nearest reference's sentence embedding (all-MiniLM-L6-v2)."""
+    """Cosine of the answer's and the nearest reference's sentence embedding (all-MiniLM-L6-v2).
+
+    n/a where the judge knows the quality itself: in a world of templates all texts lie close together, and
+    embedding them would take longer than everything else.
+    """
 
     metrics: ClassVar[tuple[Metric, ...]] = (Metric("cosine_to_reference", "-1 to 1", "higher"),)
     needs: ClassVar[Needs] = Needs(samples=(AT_TASK,), references=True)
 
     def __call__(self, evidence: Evidence) -> Mapping[str, Scores]:
         """Mean over each prompt's samples; an empty answer counts 0."""
-        reason = "" if embedding.available() else embedding.MISSING
-        if reason := reason or without_references(evidence.keys):
+        judge = evidence.judge
+        if judge.score([], [], []) is not None:
+            reason = f"judge {judge.name} knows the quality itself; nearness to one reference says less"
+        elif not embedding.available():
+            reason = embedding.MISSING
+        else:
+            reason = without_references(evidence.keys)
+        if reason:
             return {"cosine_to_reference": Scores(missing=reason)}
         rows = flatten(evidence.prompts, evidence.keys, evidence.samples[AT_TASK.name])
         values = embedding.cosine([r.completion.text for r in rows], [r.key.references for r in rows])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
 import time
 from dataclasses import replace
@@ -79,6 +80,18 @@ def test_published_schemas(name: str, columns: tuple[str, ...]) -> None:
         assert example.prompt.id == example.key.prompt_id
         assert len(example.prompt.id) == 16
         assert example.key.references[0] not in example.prompt.text
+
+
+@pytest.mark.skipif(
+    "ALIGNMENT_BENCH_VALIDATION_DATA" not in os.environ,
+    reason="ALIGNMENT_BENCH_VALIDATION_DATA does not name the folder of published data",
+)
+def test_published_posts() -> None:
+    path = Path(os.environ["ALIGNMENT_BENCH_VALIDATION_DATA"]) / "tldr_posts_with_reference.jsonl"
+    loaded = data.load(TASK, TaskOptions(data=str(path)))
+    assert (len(loaded.train), len(loaded.test)) == (48, 24)
+    parts = data.load_folds(TASK, TaskOptions(data=str(path), folds=3))
+    assert [len(part.test) for part in parts] == [24, 24, 24]
 
 
 def test_the_share_held_out_is_of_groups_and_whole_groups_move(tmp_path: Path) -> None:

@@ -139,6 +139,8 @@ def evidence(**changes: Any) -> Evidence:
 
 def run(name: str, **changes: Any) -> Mapping[str, Scores]:
     evaluator = registry.load("evaluators", name)()
+    if name == "similarity":
+        changes = {"judge": ByLength(scale=False), **changes}
     return evaluator(evidence(**changes))
 
 
@@ -148,7 +150,7 @@ def test_contract(name: str) -> None:
     assert isinstance(evaluator, Evaluator)
     if name == "similarity" and not embedding.available():
         pytest.skip(embedding.MISSING)
-    scores = evaluator(evidence())
+    scores = run(name)
     assert set(scores) == {metric.name for metric in evaluator.metrics}
     for score in scores.values():
         assert score.missing or len(score.values) == len(PROMPTS)
@@ -284,7 +286,7 @@ def test_rouge_by_hand() -> None:
 
 def test_grounding_by_hand() -> None:
     scores = run("grounding")
-    # p0: (1 + 0) / 2 against the reference's 1; p1: (1 + 0) / 2 against the mean of 1 and 2/4 or 3/4.
+    # "cat chased mouse" is all there, nothing of "dog slept well" is; the reference is all there.
     assert scores["support"].values[0] == pytest.approx(-0.5)
     samples = {
         AT_TASK.name: [
@@ -304,6 +306,11 @@ def test_similarity_takes_the_nearest_reference() -> None:
     samples = {AT_TASK.name: [[answer("Cat chased mouse.")], [answer("Bike stolen."), answer("")]]}
     values = run("similarity", samples=samples)["cosine_to_reference"].values
     assert values == pytest.approx((1.0, 0.5), abs=1e-5)
+
+
+def test_similarity_is_left_out_where_there_is_gold() -> None:
+    score = run("similarity", judge=ByLength())["cosine_to_reference"]
+    assert score.missing == "judge by_length knows the quality itself; nearness to one reference says less"
 
 
 def test_a_missing_embedding_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,7 +18,7 @@ from alignment_bench.digests import digest
 from alignment_bench.errors import BadInput
 from alignment_bench.results import CellRecord, MetricScores, write_cell
 from alignment_bench.statistics import interval, paired
-from alignment_bench.table import Row, alarms, render, render_records, rows
+from alignment_bench.table import Row, alarms, control_alarm, render, render_records, rows
 
 PROMPTS = 30
 KEYS = ["task", "method", "metric", "model", "data", "world", "budget", "teacher", "judge", "unit", "better"]
@@ -280,11 +280,13 @@ def test_only_keeps_the_cells_of_one_command() -> None:
 def test_the_control_alarm_fires_for_a_control_that_differs_and_only_then() -> None:
     calm = three_seeds()
     assert alarms(compare(calm)) == []
+    assert control_alarm(calm) == ""
     assert "ALARM" not in render_records(calm, "text")
     moved = [cell("base_copy", seed, 0.1) for seed in (0, 1, 2)]
     loud = [record for record in calm if record.label != "base_copy"] + moved
     assert {alarm.metric for alarm in alarms(compare(loud))} == {"quality", "length"}
-    assert "CONTROL ALARM: base_copy differs from base on quality by +0.0" in render_records(loud, "text")
+    assert "CONTROL ALARM: base_copy differs from base on quality by +0." in render_records(loud, "text")
+    assert len(control_alarm(loud).splitlines()) == 2
 
 
 def test_the_alarm_corrects_for_every_pair_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -55,8 +55,8 @@ def load(task: Task, options: TaskOptions) -> TaskData:
 def load_folds(task: Task, options: TaskOptions) -> tuple[TaskData, ...]:
     """One TaskData without folds; else fold k tests on part k, trains on the rest, and scores each row once.
 
-    `digest` covers the file's bytes and everything that chose and split the rows, the fold included;
-    `source` is the same for all folds. Raises BadInput with every problem found.
+    `digest` covers the file's bytes and everything that chose and split the rows. It and `source` are the
+    same for all folds: which fold a cell is of is kept beside it, so that the folds of a seed can be joined. Raises BadInput with every problem found.
     """
     if problems := check(options, task):
         raise BadInput(problems)
@@ -83,11 +83,11 @@ def load_folds(task: Task, options: TaskOptions) -> tuple[TaskData, ...]:
             train=tuple(row.example for row in rows if row.example.prompt.id not in tested),
             test=tuple(row.example for row in rows if row.example.prompt.id in tested),
             source=table.source,
-            digest=digest({**chosen, "fold": fold}),
+            digest=digest(chosen),
             notes=(*notes, how),
             clusters="folds" if options.folds else "groups",
         )
-        for fold, tested in enumerate(parts)
+        for tested in parts
     )
 
 

@@ -125,6 +125,19 @@ class Cell:
     """what is aligned in turn: the label's parts, after `sft` where init=sft"""
 
     @cached_property
+    def plugins(self) -> dict[str, str]:
+        """Source digest of every plugin that made the cell's numbers."""
+        setting = self.setting
+        names: list[tuple[registry.Group, str]] = [
+            ("tasks", setting.task.name),
+            ("teachers", setting.teacher_part.name),
+            ("judges", setting.judge_part.name),
+            *(("evaluators", name) for name in setting.evaluators),
+            *(("methods", part.name) for part in self.parts),
+        ]
+        return {f"{group}/{name}": registry.digest(group, name) for group, name in names}
+
+    @cached_property
     def digest(self) -> str:
         """Names the cell's folder: equal exactly when nothing that can change a number differs."""
         methods = [

@@ -18,11 +18,12 @@ from pathlib import Path
 from alignment_bench import provenance, results, table
 from alignment_bench.config import RunRequest
 from alignment_bench.controller import Controller
-from alignment_bench.errors import BadInput, BenchError, NotApplicable, OverBudget
+from alignment_bench.errors import BadInput, BenchError, CorruptResult, NotApplicable, OverBudget
 from alignment_bench.evaluate import Panel, Samples, draw, score
 from alignment_bench.evaluation import Scores
 from alignment_bench.jobs import JobStore
 from alignment_bench.ledger import Ledger, Spend
+from alignment_bench.models.policy import ModelPolicy
 from alignment_bench.models.storage import base_policy, load_policy
 from alignment_bench.plan import UNTRAINED, Cell, Plan, Setting, make_plan
 from alignment_bench.policy import LogitPolicy, Policy
@@ -83,7 +84,11 @@ def announce(plan: Plan, cells: Sequence[Cell], reporter: Reporter) -> None:
 def stored_or_done(cell: Cell, reporter: Reporter) -> CellRecord:
     """The stored record of the cell if it is ok, else that of doing it now."""
     root = cell.setting.request.results
-    stored = results.find_cell(root, cell.digest)
+    try:
+        stored = results.find_cell(root, cell.digest)
+    except CorruptResult as error:
+        reporter.say(f"done again: {error}")
+        stored = None
     if stored is not None and stored.status == "ok":
         reporter.end("stored")
         return replace(stored, label=cell.label.text)
@@ -258,7 +263,7 @@ def blank_record(cell: Cell, started: datetime) -> CellRecord:
         flags=("self-judged",) if setting.self_judged else (),
         captions=captions(setting),
         versions=provenance.versions(),
-        code=provenance.code(),
+        code={**provenance.code(), "plugins": cell.plugins},
         started=started.isoformat(timespec="seconds"),
     )
 
@@ -282,7 +287,7 @@ def metric_scores(panel: Panel, scores: dict[str, dict[str, Scores]]) -> Iterato
 def engine_notes(policy: Policy, panel: Panel) -> list[str]:
     """What the engine had to do otherwise than planned: truncated prompts, smaller batches."""
     notes = list(getattr(policy, "notes", []))
-    if isinstance(policy, LogitPolicy):
+    if isinstance(policy, ModelPolicy):
         cut = policy.truncated([example.prompt for example in panel.examples])
         if cut:
             notes.append(f"{cut} of {len(panel.examples)} test prompts were cut to fit the model's prompt limit")
@@ -303,9 +308,9 @@ def show(request: RunRequest, records: Sequence[CellRecord]) -> int:
     """Prints or writes the table; 1 where a cell failed, or where strict=true and the control alarm fires."""
     text = table.render_records(records, request.format)
     if request.out is None:
-        print(text)
+        print(text, end="")
     else:
-        request.out.write_text(text + "\n", "utf-8")
+        request.out.write_text(text, "utf-8")
     failed = any(record.status == "failed" for record in records)
     alarmed = request.strict and table.control_alarm(records) != ""
     return 1 if failed or alarmed else 0

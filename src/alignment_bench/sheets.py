@@ -217,7 +217,8 @@ def _caption(block: Block, shown: Sequence[Column]) -> list[str]:
     flags = dict.fromkeys(flag for one in block.lines for cell in one.cells for flag in cell.flags)
     for flag in flags:
         labels = [one.label for one in block.lines if any(flag in cell.flags for cell in one.cells)]
-        lines.append(f"{flag}: {_who(labels, block)}")
+        if not any(line.startswith(flag) for line in lines):
+            lines.append(f"{flag}: {_who(labels, block)}")
     for note, count in ((ONE_RUN, 1), (TWO_RUNS, 2)):
         labels = [one.label for one in block.lines if len(one.seeds) == count]
         if labels:

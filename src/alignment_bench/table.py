@@ -108,6 +108,11 @@ def alarms(blocks: Sequence[Block]) -> list[Alarm]:
     ]
 
 
+def control_alarm(records: Iterable[CellRecord]) -> str:
+    """The alarms of these cells, one a line; empty where no control differs from base."""
+    return "\n".join(map(str, alarms(compare(records))))
+
+
 def render(results: Path, format: str, filters: Mapping[str, tuple[str, ...]]) -> str:
     """The table of a results folder. Raises BadInput where nothing is stored, or nothing passes the filters.
 

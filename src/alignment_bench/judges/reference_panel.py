@@ -9,7 +9,7 @@ comparisons, beside the same number for simply preferring the longer text: nothi
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 from alignment_bench import embedding
@@ -64,7 +64,7 @@ class ReferencePanel:
     family: ClassVar[str] = "reference"
     against_reference: ClassVar[bool] = False
 
-    margin: float = 0.0
+    margin: float = field(default=0.0, metadata={"min": 0.0, "max": 1.0})
     """a signal abstains where its two values differ by no more than this"""
 
     def unfit(self, keys: Sequence[Key]) -> str | None:

@@ -6,6 +6,7 @@ here has a gradient: training has its own forward pass (`alignment_bench.trainin
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -44,12 +45,20 @@ class Block:
 def batches(
     prompts: Sequence[Sequence[int]], completions: Sequence[Sequence[int]], rows: int
 ) -> list[list[int]]:
-    """Indices of non-empty pairs in batches: alike lengths together, completions of one prompt together."""
+    """Indices of non-empty pairs in batches of at most `rows`: alike lengths together, and the completions
+    of one prompt in one batch wherever they fit, so that its prefill is not repeated."""
     order = sorted(
         (i for i in range(len(prompts)) if len(completions[i])),
         key=lambda i: (len(prompts[i]), tuple(prompts[i]), len(completions[i])),
     )
-    return [order[low : low + rows] for low in range(0, len(order), rows)]
+    found: list[list[int]] = []
+    for _, group in itertools.groupby(order, key=lambda i: tuple(prompts[i])):
+        pairs = list(group)
+        if found and len(found[-1]) + len(pairs) <= rows:
+            found[-1] += pairs
+        else:
+            found += [pairs[low : low + rows] for low in range(0, len(pairs), rows)]
+    return found
 
 
 @torch.inference_mode()

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import ClassVar, Literal
 
 import numpy as np
@@ -32,13 +32,13 @@ class Reference:
     paid_in: ClassVar[Literal["seconds", "calls"]] = "seconds"
     channels: ClassVar[tuple[Channel, ...]] = CHANNELS
 
-    critic_noise: float = 0.1
+    critic_noise: float = field(default=0.1, metadata={"min": 0.0, "max": 1.0})
     """share of critiques and refinements about a random point instead of the most important one"""
-    score_noise: float = 0.8
+    score_noise: float = field(default=0.8, metadata={"min": 0.0})
     """standard deviation of the noise on the 7-point scale, in points"""
-    sharpness: float = 10.0
+    sharpness: float = field(default=10.0, metadata={"min": 0.0})
     """comparisons are Bradley-Terry: the odds for the first are exp(sharpness * difference in quality)"""
-    indifference: float = 0.01
+    indifference: float = field(default=0.01, metadata={"min": 0.0, "max": 1.0})
     """a difference in quality up to this is called a tie"""
 
     def unfit(self, keys: Sequence[Key]) -> str | None:
@@ -93,7 +93,7 @@ class Reference:
         gap = first - second
         if abs(gap) <= self.indifference:
             return "tie"
-        return "first" if rng.random() < 1 / (1 + math.exp(-self.sharpness * gap)) else "second"
+        return "first" if rng.random() < (1 + math.tanh(self.sharpness * gap / 2)) / 2 else "second"
 
 
 def _critique(record: FeedbackRecord, point: Point | None) -> FeedbackRecord:

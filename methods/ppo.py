@@ -38,13 +38,13 @@ class PPO:
     """rounds of sampling and updating; None: by model size"""
     rollouts: int | None = field(default=None, metadata={"min": 2})
     """completions sampled in each round; None: by model size"""
-    epochs: int = field(default=4, metadata={"min": 1})
+    epochs: int = field(default=2, metadata={"min": 1})
     """passes over each round's rollouts"""
     minibatches: int = field(default=1, metadata={"min": 1})
     """optimiser steps per pass"""
     learning_rate: float | None = field(default=None, metadata={"min": 0.0})
     """peak learning rate, falling linearly; None: by model size"""
-    kl_coefficient: float = field(default=0.05, metadata={"min": 0.0})
+    kl_coefficient: float = field(default=0.1, metadata={"min": 0.0})
     """weight of the per-token KL penalty in the reward"""
     clip: float = field(default=0.2, metadata={"min": 0.0})
     """range of the probability ratio"""

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import importlib.util
+import sys
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -68,3 +71,32 @@ def random_policy(random_base: Path, tmp_path_factory: pytest.TempPathFactory): 
     layouts = {name: Layout(user, opening, answers) for name, (user, opening, answers) in LAYOUTS.items()}
     folder = tmp_path_factory.mktemp("policies") / "random"
     return base_policy(source, formatter_of(source, layouts), Runtime("cpu", "auto", 1), folder)
+
+
+def _helper(name: str) -> ModuleType:
+    """A module of this folder by its name: with --import-mode=importlib it is not on the path."""
+    if name not in sys.modules:
+        spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name(f"{name}.py"))
+        assert spec is not None and spec.loader is not None
+        sys.modules[name] = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(sys.modules[name])
+    return sys.modules[name]
+
+
+@pytest.fixture(scope="session")
+def small_world() -> ModuleType:
+    """The module `small_world.py`."""
+    return _helper("small_world")
+
+
+@pytest.fixture(scope="session")
+def reachable() -> ModuleType:
+    """The module `reachable.py`."""
+    return _helper("reachable")
+
+
+@pytest.fixture
+def small_tldr(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, small_world: ModuleType):  # type: ignore[no-untyped-def]
+    """Commands on a built-in world of 24 training and 12 test posts; see `small_world.SmallWorld`."""
+    small_world.shrink(monkeypatch.setattr)
+    return small_world.SmallWorld(tmp_path / "results")

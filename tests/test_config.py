@@ -42,9 +42,9 @@ def test_every_key(here: Path) -> None:
         shlex.split(
             "methods=ilf:rounds=2,ilf:rounds=3+best_of_n:n=8 task=tldr seeds=3,1 budget=smoke,15h,54750s"
             " model=tiny:0 init=mine teacher=annotators:explicit=.5 judge=gold evaluators=quality,kl"
-            " decoding.temperature=.5 decoding.stop=[x,y] task.world=7 ilf.refinements=2 results=r format=json"
-            " out=o.json device=cpu dtype=float32 engine=transformers threads=2 share=.25 trust=true strict=yes"
-            " quiet=on"
+            " decoding.temperature=.5 decoding.stop=[x,y] task.world=7 ilf.refinements=2 results=r"
+            " format=json out=o.json device=cpu dtype=float32 engine=transformers threads=2 share=.25"
+            " trust=true strict=yes quiet=on"
         )
     )
     assert [label.configuration[0]["fields"]["rounds"] for label in request.labels] == [2, 3]
@@ -106,8 +106,8 @@ def test_everything_wrong_is_said_at_once(here: Path) -> None:
     fields = {problem.field for problem in caught.value.problems}
     assert fields == set(
         shlex.split(
-            "methods ilf.rounds task seeds budget teacher judge evaluators decoding.top_p task.wrld model init"
-            " results threads device epochs ppo.epochs format nonsense"
+            "methods ilf.rounds task seeds budget teacher judge evaluators decoding.top_p task.wrld model"
+            " init results threads device epochs ppo.epochs format nonsense"
         )
     )
     assert all(problem.message and problem.fix for problem in caught.value.problems)

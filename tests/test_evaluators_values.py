@@ -221,6 +221,12 @@ def test_win_rates_with_ties_half_and_references_in_turn() -> None:
     assert scores["win_rate_vs_base"].note == ""
 
 
+def test_sample_i_meets_reference_i() -> None:
+    samples = {AT_TASK.name: [[answer("a b c d"), answer("a b c d")], [answer("a b c"), answer("a b c")]]}
+    # p1: three words beat the first reference's two and lose to the second's seven.
+    assert run("win_rate", samples=samples)["win_rate_vs_reference"].values == (1.0, 0.5)
+
+
 def test_the_base_ties_with_itself() -> None:
     scores = run("win_rate", base_samples={AT_TASK.name: TASK_SAMPLES})
     assert scores["win_rate_vs_base"].values == (0.5, 0.5)

@@ -56,8 +56,8 @@ def test_refinements_mend_and_distraction_is_as_rare_as_declared() -> None:
     """An attentive refinement gains whatever the biggest flaw costs; a distracted one gains less."""
     questions = asks("refine")
 
-    def gains(distracted: float) -> list[float]:
-        records = Annotators(distracted=distracted).answer("refine", questions, seed=0)
+    def gains(critic_noise: float) -> list[float]:
+        records = Annotators(critic_noise=critic_noise).answer("refine", questions, seed=0)
         return [
             quality(record.text or "", facts_of(ask.key.facts))
             - quality(ask.completions[0], facts_of(ask.key.facts))
@@ -71,8 +71,8 @@ def test_refinements_mend_and_distraction_is_as_rare_as_declared() -> None:
 def test_critiques_differ_from_attentive_ones_as_often_as_declared() -> None:
     """The declared rate is an upper bound: a random remark may hit the biggest flaw."""
     questions = asks("critique")
-    attentive = Annotators(distracted=0.0, explicit=1.0)
-    random = Annotators(distracted=1.0, explicit=1.0)
+    attentive = Annotators(critic_noise=0.0, explicit=1.0)
+    random = Annotators(critic_noise=1.0, explicit=1.0)
     texts = [{r.text for r in pool.answer("critique", questions, seed=0)} for pool in (attentive, random)]
     assert texts[0] != texts[1]
     named = sum(

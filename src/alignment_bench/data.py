@@ -56,7 +56,8 @@ def load_folds(task: Task, options: TaskOptions) -> tuple[TaskData, ...]:
     """One TaskData without folds; else fold k tests on part k, trains on the rest, and scores each row once.
 
     `digest` covers the file's bytes and everything that chose and split the rows. It and `source` are the
-    same for all folds: which fold a cell is of is kept beside it, so that the folds of a seed can be joined. Raises BadInput with every problem found.
+    same for all folds: which fold a cell is of is kept beside it, so that the folds of a seed can be joined.
+    Raises BadInput with every problem found.
     """
     if problems := check(options, task):
         raise BadInput(problems)

@@ -62,7 +62,7 @@ class Formatter:
         body = tokenizer.encode(text, add_special_tokens=False)
         keep = len(body) - (len(ids) - self.max_prompt_tokens)
         while keep > 0:
-            ids = self._ids(tokenizer, prompt, tokenizer.decode(body[:keep]).rstrip())
+            ids = self._ids(tokenizer, prompt, tokenizer.decode(body[:keep]).rstrip("\ufffd \n\t"))
             if len(ids) <= self.max_prompt_tokens:
                 return ids, True
             keep -= max(1, len(ids) - self.max_prompt_tokens)

@@ -8,6 +8,7 @@ and two processes never do the same job at once (an advisory lock that dies with
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import json
 import os
@@ -53,6 +54,7 @@ class JobStore:
 
     def __init__(self, root: Path) -> None:
         self.root = root
+        self._sweep()
 
     def run(
         self, kind: str, inputs: Mapping[str, Any], work: Callable[[Workplace], Spend | None]
@@ -80,8 +82,8 @@ class JobStore:
         folder: Path,
         work: Callable[[Workplace], Spend | None],
     ) -> JobResult:
-        fresh = self.root / ".unfinished" / f"{key}.{os.getpid()}"
-        partial = self.root / ".partial" / key
+        fresh = self.root / ".unfinished" / f"{kind}-{key}.{os.getpid()}"
+        partial = self.root / ".partial" / f"{kind}-{key}"
         shutil.rmtree(fresh, ignore_errors=True)
         fresh.mkdir(parents=True)
         partial.mkdir(parents=True, exist_ok=True)
@@ -126,12 +128,23 @@ class JobStore:
         with (self.root / "done.jsonl").open("a", encoding="utf-8") as file:
             file.write(line + "\n")
 
+    def _sweep(self) -> None:
+        """Removes what killed processes left behind: files of a job that nobody is doing, and checkpoints
+        of one that is done. Whether a job is being done is told by its lock, which dies with its holder;
+        process ids are used again, and mean nothing on another machine."""
+        for left in [*self.root.glob(".unfinished/*"), *self.root.glob(".partial/*")]:
+            kind, _, key = left.name.partition(".")[0].rpartition("-")
+            with contextlib.suppress(BlockingIOError), self._lock(kind, key, wait=False):
+                if left.parent.name == ".unfinished" or (self.root / kind / key / "job.json").exists():
+                    shutil.rmtree(left, ignore_errors=True)
+
     @contextmanager
-    def _lock(self, kind: str, key: str) -> Iterator[None]:
+    def _lock(self, kind: str, key: str, wait: bool = True) -> Iterator[None]:
+        """Holds the job's lock; raises BlockingIOError where another holds it and `wait` is False."""
         folder = self.root / ".locks"
         folder.mkdir(parents=True, exist_ok=True)
         with (folder / f"{kind}-{key}").open("w") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
+            fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
             yield
 
 

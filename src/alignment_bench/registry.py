@@ -201,7 +201,7 @@ def _unlike(group: Group, plugin: Any) -> str | None:
     needed = {
         "methods": ("align", "wrapper", "wants"),
         "evaluators": ("__call__", "metrics", "needs"),
-        "teachers": ("answer", "recorded"),
+        "teachers": ("unfit", "answer", "recorded"),
         "judges": ("unfit", "score", "compare", "caption"),
     }[group]
     # A field without a default is no class attribute, but is there on every instance.

@@ -116,11 +116,11 @@ def check_teacher(name: str, examples: Sequence[Example] | None = None) -> None:
     if not isinstance(channels, tuple) or not set(channels) <= set(CHANNELS):
         faults.append(f"`channels` must be a tuple out of {', '.join(CHANNELS)}")
         channels = ()
+    shown = examples or _examples()
+    if not faults and (reason := teacher.unfit([e.key for e in shown])) is not None:
+        faults.append(f"it says that it cannot answer about the examples ({reason}): pass ones that it can")
     for channel in () if faults else channels:
-        asks = [
-            Ask(e.prompt, e.key, ("a short answer", "no")[: COMPLETIONS_SHOWN[channel]])
-            for e in examples or _examples()
-        ]
+        asks = [Ask(e.prompt, e.key, ("a short answer", "no")[: COMPLETIONS_SHOWN[channel]]) for e in shown]
         answers = teacher.answer(channel, asks, seed=1)
         if [(r.prompt_id, r.channel) for r in answers] != [(a.prompt.id, channel) for a in asks]:
             faults.append(f"{channel}: it must give one record per ask, in order, of that channel")

@@ -47,7 +47,7 @@ TINY = Tier(
     ppo_learning_rate=3e-4,
     ppo_iterations=28,
     ppo_rollouts=64,
-    separate_value=True,
+    separate_value=False,
     ilf_rounds=3,
     selection="likelihood",
 )

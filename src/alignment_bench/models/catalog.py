@@ -94,7 +94,7 @@ def resolve(name: str, *, trust: bool = False) -> ModelSource:
     path = Path(name).expanduser()
     if path.suffix == ".gguf":
         return _gguf(name, path, trust)
-    if path.is_dir():
+    if name and path.is_dir():
         return _found(str(path.resolve()), "folder", path.resolve(), f"folder {path.name}", trust)
     if HUB_ID.fullmatch(name):
         from alignment_bench.models.downloads import local_snapshot
@@ -168,9 +168,7 @@ def _gguf(name: str, path: Path, trust: bool) -> ModelSource:
         raise BadInput([Problem("model", f"{path} does not exist", "check the path")])
     with path.open("rb") as file:
         if file.read(4) != b"GGUF":
-            raise BadInput(
-                [Problem("model", f"{path} is no GGUF file", "check the file")]
-            )
+            raise BadInput([Problem("model", f"{path} is no GGUF file", "check the file")])
     folder = converted(_sha256(path, path.stat().st_size, path.stat().st_mtime_ns))
     return _found(str(path.resolve()), "gguf", folder, path.name, trust)
 

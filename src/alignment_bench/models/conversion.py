@@ -15,8 +15,10 @@ import io
 import json
 import os
 import shutil
+import struct
 import sys
 import tempfile
+import time
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +30,8 @@ CACHE_VERSION = 1
 CONTROL = 3
 """the token type of control tokens in GGUF's `tokenizer.ggml.token_type`"""
 MARK = "source.json"
+LEFTOVER_SECONDS = 3600
+"""age at which an unfinished conversion belongs to a process that was killed"""
 
 
 def cache() -> Path:
@@ -61,6 +65,9 @@ def convert(gguf: Path, origin: str) -> Path:
         return folder
     place = _place(sha256)
     place.parent.mkdir(parents=True, exist_ok=True)
+    for leftover in place.parent.glob("converting-*"):
+        if time.time() - leftover.stat().st_mtime > LEFTOVER_SECONDS:
+            shutil.rmtree(leftover, ignore_errors=True)
     work = Path(tempfile.mkdtemp(prefix="converting-", dir=place.parent))
     try:
         _write(gguf, work)
@@ -94,7 +101,7 @@ def _write(gguf: Path, folder: Path) -> None:
         with quiet:
             quantized: Any = AutoModelForCausalLM.from_pretrained(where, gguf_file=name, dtype=torch.float32)
             tokenizer: Any = AutoTokenizer.from_pretrained(where, gguf_file=name)
-    except (ValueError, KeyError, OSError) as error:
+    except (ValueError, KeyError, IndexError, OSError, struct.error) as error:
         first = str(error).strip().splitlines()[0]
         problem = Problem("model", f"cannot read {gguf}: {first}", "use a GGUF of a causal language model")
         raise BadInput([problem]) from error

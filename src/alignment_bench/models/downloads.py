@@ -9,6 +9,7 @@ import importlib.util
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import urllib.error
@@ -98,12 +99,14 @@ def _public(index: str) -> str:
 def local_snapshot(repo: str, revision: str | None) -> Path | None:
     """The folder of that model in the hub's own cache, if its weights were downloaded before."""
     from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import LocalEntryNotFoundError
+    from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
 
     try:
         folder = Path(snapshot_download(repo, revision=revision, local_files_only=True))
     except LocalEntryNotFoundError:
         return None
+    except HFValidationError as error:
+        raise BadInput([Problem("model", f"{repo!r} is no hub id", "write org/name")]) from error
     return folder if any(folder.glob("*.safetensors")) or any(folder.glob("*.bin")) else None
 
 

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 import json
+import warnings
 from collections import OrderedDict
 from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 from transformers.utils import logging
 
 logging.disable_progress_bar()
+# peft asks transformers for something under its old name.
+warnings.filterwarnings("ignore", message=".*is_gradient_checkpointing", category=FutureWarning)
 
 KEPT = 2
 """inference models kept in memory: a policy and the reference it is compared with"""
@@ -24,16 +28,13 @@ _kept: OrderedDict[tuple[str, str, str], Any] = OrderedDict()
 
 def load(folder: Path, dtype: str, device: str, *, trust: bool = False) -> Any:
     """A fresh causal model from a folder of config and weights, in evaluation mode, dropout 0."""
+    config = AutoConfig.from_pretrained(folder, trust_remote_code=trust, local_files_only=True)
+    for name, value in config.to_dict().items():
+        if isinstance(value, float) and ("dropout" in name or name.endswith("_pdrop")):
+            setattr(config, name, 0.0)
     model: Any = AutoModelForCausalLM.from_pretrained(
-        folder,
-        dtype=getattr(torch, dtype),
-        trust_remote_code=trust,
-        local_files_only=True,
-        attention_dropout=0.0,
+        folder, config=config, dtype=getattr(torch, dtype), trust_remote_code=trust, local_files_only=True
     )
-    for module in model.modules():
-        if isinstance(module, torch.nn.Dropout):
-            module.p = 0.0
     return model.to(device).eval()
 
 
@@ -59,6 +60,17 @@ def new_adapter(model: Any, rank: int, seed: int) -> Any:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return get_peft_model(model, config)
+
+
+def inference_copy(model: Any, dtype: str) -> Any:
+    """A copy of a model in training, adapters merged, in another precision.
+
+    Autocast would convert every frozen weight again at every token; one copy is converted once.
+    """
+    twin = copy.deepcopy(model)
+    if hasattr(twin, "merge_and_unload"):
+        twin = twin.merge_and_unload()
+    return twin.to(getattr(torch, dtype)).eval().requires_grad_(False)
 
 
 def adapter_rank(folder: Path) -> int:

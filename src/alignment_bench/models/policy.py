@@ -6,7 +6,6 @@ adapter), or nowhere for the unaligned base itself. Models are loaded when first
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal, Protocol, runtime_checkable
@@ -14,10 +13,11 @@ from typing import Any, Literal, Protocol, runtime_checkable
 from alignment_bench.completions import Completion, Decoding
 from alignment_bench.errors import BadInput, NotApplicable, Problem
 from alignment_bench.formatter import Formatter
+from alignment_bench.ledger import Spend, forward_cost, report
 from alignment_bench.models.catalog import ModelSource
 from alignment_bench.policy import LogitPolicy
 from alignment_bench.prompts import Prompt
-from alignment_bench.runtime import Runtime, batch_rows
+from alignment_bench.runtime import TINY_PARAMETERS, Runtime, batch_rows
 
 Weights = Literal["full", "adapter", "base"]
 
@@ -173,24 +173,28 @@ class ModelPolicy:
         seed: int,
         logprobs: bool = False,
     ) -> list[list[Completion]]:
-        """`generate` by another model of the same tokenizer, such as this policy's weights in training."""
+        """`generate` by another model of the same tokenizer: this policy's weights in training, say.
+
+        Where this policy samples in another precision, a converted copy of the model draws.
+        """
         from alignment_bench.models.sampling import sample, uniforms_for
 
         ids = [self.render(prompt) for prompt in prompts]
         self._check_room(model, ids, decoding)
-        with self._precision(model):
-            drawn = sample(
-                model,
-                ids,
-                n=n,
-                decoding=decoding,
-                uniforms=uniforms_for(prompts, decoding, seed, self.stream),
-                eos=self.eos,
-                decode=self.decode,
-                rows=self.sample_rows,
-                logprobs=logprobs,
-            )
+        drawn = sample(
+            self._sampling_twin(model),
+            ids,
+            n=n,
+            decoding=decoding,
+            uniforms=uniforms_for(prompts, decoding, seed, self.stream),
+            eos=self.eos,
+            decode=self.decode,
+            rows=self.sample_rows,
+            logprobs=logprobs,
+        )
         self.notes += [note for note in drawn.notes if note not in self.notes]
+        generated = sum(len(c.tokens) for row in drawn.completions for c in row)
+        self._report(sum(map(len, ids)) + generated, generated=generated)
         return drawn.completions
 
     def logprobs(self, prompts: Sequence[Prompt], completions: Sequence[Completion]) -> list[list[float]]:
@@ -198,6 +202,7 @@ class ModelPolicy:
         from alignment_bench.models.scoring import logprobs
 
         ids, tokens = [self.render(p) for p in prompts], [c.tokens for c in completions]
+        self._report_scored(ids, tokens)
         return logprobs(self.scoring_model(), ids, tokens, self.score_rows)
 
     def kl(
@@ -214,6 +219,8 @@ class ModelPolicy:
             raise NotApplicable("KL needs two models of the same base")
         ours, tokens = [self.render(p) for p in prompts], [c.tokens for c in completions]
         theirs = [reference.render(p) for p in prompts]
+        self._report_scored(ours, tokens)
+        self._report_scored(theirs, tokens)
         model, other = self.scoring_model(), reference.scoring_model()
         found: list[list[float]] = [[] for _ in ours]
         for pairs in batches(ours, tokens, self.score_rows):
@@ -231,6 +238,7 @@ class ModelPolicy:
 
         tokens = self._single_tokens(answers)
         ids = [self.render(p) for p in prompts]
+        self._report_scored(ids, [])
         return next_token_probabilities(self.scoring_model(), ids, tokens, self.score_rows)
 
     def scoring_model(self) -> Any:
@@ -243,8 +251,10 @@ class ModelPolicy:
         `lora_rank` above 0 puts a LoRA adapter on it, with initial values drawn from `seed`; an adapter of
         the same rank that this policy already has is trained further, any other is merged first.
         """
-        from alignment_bench.models.loading import adapter_rank, new_adapter, with_adapter
+        from alignment_bench.models.loading import adapter_rank, forget, new_adapter, with_adapter
 
+        if self.n_parameters >= TINY_PARAMETERS:
+            forget()  # training needs the memory more than the next sampling needs the seconds
         if self.weights == "adapter" and lora_rank and adapter_rank(self.folder) == lora_rank:
             return with_adapter(self._plain("float32"), self.folder, trainable=True)
         model = self._merged("float32")
@@ -272,14 +282,23 @@ class ModelPolicy:
         folder = self.folder if self.weights == "full" else self.source.located
         return load(folder, dtype, self.device, trust=self.runtime.trust)
 
-    def _precision(self, model: Any) -> Any:
-        """Autocast around a float32 model (one in training) where this policy samples in bfloat16."""
-        import torch
+    def _sampling_twin(self, model: Any) -> Any:
+        """The model itself, or its copy in the precision this policy samples in."""
+        from alignment_bench.models.loading import inference_copy
 
-        wanted = getattr(torch, self.runtime.sampling_dtype(self.n_parameters))
-        if wanted == torch.float32 or next(model.parameters()).dtype == wanted:
-            return contextlib.nullcontext()
-        return torch.autocast(self.device.partition(":")[0], dtype=wanted)
+        wanted = self.runtime.sampling_dtype(self.n_parameters)
+        if str(next(model.parameters()).dtype) == f"torch.{wanted}":
+            return model
+        return inference_copy(model, wanted)
+
+    def _report_scored(self, prompts: Sequence[Sequence[int]], completions: Sequence[Sequence[int]]) -> None:
+        tokens = sum(map(len, prompts)) + sum(map(len, completions))
+        self._report(tokens, scored=tokens)
+
+    def _report(self, tokens: int, *, generated: int = 0, scored: int = 0) -> None:
+        """Tells the open meter about a pass over `tokens`, of which some were sampled or scored."""
+        flops = forward_cost(self.n_parameters, tokens)
+        report(Spend(tokens_generated=generated, tokens_scored=scored, flops=flops))
 
     def _check_room(self, model: Any, ids: Sequence[Sequence[int]], decoding: Decoding) -> None:
         limit = getattr(model.config, "max_position_embeddings", None)

@@ -69,15 +69,14 @@ def sample(
     truncation. Where CUDA memory runs out the batch is halved and the batch repeated, which is noted.
     """
     draws = 1 if decoding.temperature == 0 else n
-    found: list[list[Completion | None]] = [[None] * draws for _ in prompts]
+    rules = _Rules(decoding, eos, decode, logprobs)
+    found: dict[int, list[Completion]] = {}
     notes: list[str] = []
     waiting = sorted(range(len(prompts)), key=lambda i: len(prompts[i]))
     while waiting:
         batch = waiting[: max(1, rows // draws)]
         try:
-            _sample_batch(
-                model, prompts, batch, draws, decoding, uniforms, eos, decode, rows, logprobs, found
-            )
+            found.update(_sample_batch(model, prompts, batch, draws, uniforms, rules, rows))
         except torch.cuda.OutOfMemoryError:
             if rows == 1:
                 raise
@@ -86,8 +85,32 @@ def sample(
             torch.cuda.empty_cache()
             continue
         waiting = waiting[len(batch) :]
-    completions = [[one for one in row if one is not None] for row in found]
-    return Sampled([row * n if draws < n else row for row in completions], notes)
+    return Sampled([found[i] * (n // draws) for i in range(len(prompts))], notes)
+
+
+@dataclass(frozen=True)
+class _Rules:
+    """How rows are drawn, how they end, and what is kept of them."""
+
+    decoding: Decoding
+    eos: Collection[int]
+    decode: Decode
+    logprobs: bool
+
+    def end(self, tokens: Sequence[int]) -> End | None:
+        """Whether the last of these tokens ends the completion."""
+        if tokens[-1] in self.eos:
+            return "eos"
+        if self.decoding.stop and _stopped(tokens, self.decoding.stop, self.decode):
+            return "stop"
+        return None
+
+    def completion(self, tokens: Sequence[int], logs: Sequence[float], end: End) -> Completion:
+        """What was drawn, as a completion."""
+        text = self.decode(tokens[:-1] if end == "eos" else tokens)
+        if end == "stop":
+            text = text[: min(at for stop in self.decoding.stop if (at := text.find(stop)) >= 0)]
+        return Completion(text.strip(), tuple(tokens), end, tuple(logs) if self.logprobs else None)
 
 
 @torch.inference_mode()
@@ -96,40 +119,33 @@ def _sample_batch(
     prompts: Sequence[Sequence[int]],
     batch: Sequence[int],
     n: int,
-    decoding: Decoding,
     uniforms: Uniforms,
-    eos: Collection[int],
-    decode: Decode,
+    rules: _Rules,
     rows: int,
-    logprobs: bool,
-    found: list[list[Completion | None]],
-) -> None:
+) -> dict[int, list[Completion]]:
     start = prefill(model, [prompts[i] for i in batch])
     pairs = [(place, sample) for place in range(len(batch)) for sample in range(n)]
+    found: dict[int, list[Completion]] = {i: [] for i in batch}
     for low in range(0, len(pairs), rows):  # more than one turn only where n exceeds the rows of a batch
         chunk = pairs[low : low + rows]
         noise = np.stack([uniforms(batch[place], sample) for place, sample in chunk])
-        rollout = _Rollout(model, start, [place for place, _ in chunk], noise, decoding, logprobs)
-        for (place, sample), one in zip(chunk, rollout.run(eos, decode), strict=True):
-            found[batch[place]][sample] = one
+        rollout = _Rollout(model, start, [place for place, _ in chunk], noise, rules)
+        for (place, _), one in zip(chunk, rollout.run(), strict=True):
+            found[batch[place]].append(one)
+    return found
 
 
 class _Rollout:
     """One batch of rows being drawn: the rows still alive, and what all rows have drawn so far."""
 
     def __init__(
-        self,
-        model: Any,
-        start: Prefilled,
-        places: Sequence[int],
-        noise: NDArray[np.float64],
-        decoding: Decoding,
-        logprobs: bool,
+        self, model: Any, start: Prefilled, places: Sequence[int], noise: NDArray[np.float64], rules: _Rules
     ) -> None:
-        self.model, self.decoding, self.logprobs = model, decoding, logprobs
+        self.model, self.rules = model, rules
         rows = torch.tensor(places, device=start.mask.device)
-        self.cache = start.expand(rows, decoding.max_tokens)
-        room = torch.ones((len(places), decoding.max_tokens), dtype=torch.long, device=rows.device)
+        limit = rules.decoding.max_tokens
+        self.cache = start.expand(rows, limit)
+        room = torch.ones((len(places), limit), dtype=torch.long, device=rows.device)
         self.mask = torch.cat([start.mask[rows], room], dim=1)
         self.columns = start.mask.shape[1]
         self.padded = not bool(start.mask.all())
@@ -138,14 +154,14 @@ class _Rollout:
         self.noise = torch.from_numpy(noise).to(rows.device)
         self.rows = torch.arange(len(places), device=rows.device)  # original row of each live row
 
-    def run(self, eos: Collection[int], decode: Decode) -> list[Completion]:
-        limit = self.decoding.max_tokens
+    def run(self) -> list[Completion]:
+        limit = self.rules.decoding.max_tokens
         drawn: list[list[int]] = [[] for _ in range(len(self.rows))]
         logs: list[list[float]] = [[] for _ in drawn]
         ends: list[End | None] = [None] * len(drawn)
         for step in range(limit):
-            ids = draw(self.logits, self.noise[:, step], self.decoding)
-            values = _chosen_logprobs(self.logits, ids) if self.logprobs else None
+            ids = draw(self.logits, self.noise[:, step], self.rules.decoding)
+            values = _chosen_logprobs(self.logits, ids) if self.rules.logprobs else None
             owners = self.rows.tolist()
             for place, (row, token) in enumerate(zip(owners, ids.tolist(), strict=True)):
                 if ends[row] is not None:
@@ -153,17 +169,17 @@ class _Rollout:
                 drawn[row].append(token)
                 if values is not None:
                     logs[row].append(values[place])
-                if token in eos:
-                    ends[row] = "eos"
-                elif self.decoding.stop and _stopped(drawn[row], self.decoding.stop, decode):
-                    ends[row] = "stop"
+                ends[row] = self.rules.end(drawn[row])
             alive = [place for place, row in enumerate(owners) if ends[row] is None]
             if not alive or step + 1 == limit:
                 break
-            if len(alive) <= 0.9 * len(owners):  # copying the cache costs about as much as a step
+            if len(alive) <= 0.75 * len(owners):  # copying the cache costs about as much as a step
                 ids = self._keep(alive, ids)
             self._advance(ids, step)
-        return [self._completion(*row, eos, decode) for row in zip(drawn, logs, ends, strict=True)]
+        return [
+            self.rules.completion(tokens, chances, end or "length")
+            for tokens, chances, end in zip(drawn, logs, ends, strict=True)
+        ]
 
     def _keep(self, alive: Sequence[int], ids: torch.Tensor) -> torch.Tensor:
         index = torch.tensor(alive, device=ids.device)
@@ -177,16 +193,6 @@ class _Rollout:
         mask = self.mask[:, : self.columns + step + 1] if self.padded else None
         positions = (self.lengths + step)[:, None]
         self.logits = extend(self.model, self.cache, ids[:, None], mask, positions)[:, -1]
-
-    def _completion(
-        self, tokens: list[int], logs: list[float], end: End | None, eos: Collection[int], decode: Decode
-    ) -> Completion:
-        text = decode(tokens[:-1] if tokens[-1] in eos else tokens)
-        if end == "stop":
-            text = text[: min(at for stop in self.decoding.stop if (at := text.find(stop)) >= 0)]
-        return Completion(
-            text.strip(), tuple(tokens), end or "length", tuple(logs) if self.logprobs else None
-        )
 
 
 def draw(logits: torch.Tensor, uniform: torch.Tensor, decoding: Decoding) -> torch.Tensor:

@@ -7,7 +7,7 @@ channel, the prompt's id and the texts shown, never on the order of the question
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import ClassVar, Literal
 
 import numpy as np
@@ -35,13 +35,13 @@ class Annotators:
     """they stand for people"""
     channels: ClassVar[tuple[Channel, ...]] = CHANNELS
     """what they can be asked"""
-    distracted: float = 0.1
+    critic_noise: float = field(default=0.1, metadata={"min": 0.0, "max": 1.0})
     """share of critiques and refinements about a random aspect instead of the biggest flaw"""
-    explicit: float = 0.75
+    explicit: float = field(default=0.75, metadata={"min": 0.0, "max": 1.0})
     """share of critiques that name the right value, not only what is missing or wrong"""
-    sharpness: float = 10.0
+    sharpness: float = field(default=10.0, metadata={"min": 0.0})
     """comparisons are Bradley-Terry: the odds for the first are exp(sharpness * difference in quality)"""
-    spread: float = 0.8
+    score_noise: float = field(default=0.8, metadata={"min": 0.0})
     """standard deviation of the noise on the 7-point scale, in points"""
     writer: Literal["weak", "good"] = "good"
     """who writes demonstrations: somebody complete and right, or somebody who forgets and errs"""
@@ -65,7 +65,7 @@ class Annotators:
         if channel == "prefer":
             return replace(record, preference=self._prefer(rng, facts, *texts))
         if channel == "score":
-            points = 1 + 6 * quality(texts[0], facts) + self.spread * rng.standard_normal()
+            points = 1 + 6 * quality(texts[0], facts) + self.score_noise * rng.standard_normal()
             return replace(record, value=float(min(7, max(1, round(points)))))
         if channel == "demonstrate":
             return replace(record, text=self._demonstrate(rng, ask.prompt.text, facts))
@@ -76,7 +76,7 @@ class Annotators:
         explicit = bool(rng.random() < self.explicit)
         summary = parse(text)
         flaws = find_flaws(summary, facts)
-        if rng.random() < self.distracted:
+        if rng.random() < self.critic_noise:
             stated = {slot for clause in summary.clauses for slot in claims(clause)}
             aspects = flaws + [Flaw("missing", 0.0, slot) for slot in SLOTS if slot in stated]
             return mend(rng, summary, pick(rng, aspects), facts, explicit)

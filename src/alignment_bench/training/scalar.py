@@ -10,6 +10,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from alignment_bench.completions import Completion
+from alignment_bench.ledger import Spend, forward_cost, report
 from alignment_bench.prompts import Prompt
 from alignment_bench.training.batches import Row, collate
 from alignment_bench.training.preference import ScalarHead
@@ -42,6 +43,8 @@ def score_scalar(
     for start in range(0, len(order), trunk.score_rows):
         indices = order[start : start + trunk.score_rows]
         batch = collate([rows[i] for i in indices], trunk.pad, trunk.device)
+        cost = forward_cost(trunk.n_parameters, batch.tokens)
+        report(Spend(tokens_scored=batch.tokens, flops=cost))
         for i, value in zip(indices, head.last(batch).tolist(), strict=True):
             scores[i] = value
     return scores

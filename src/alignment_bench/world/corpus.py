@@ -15,7 +15,7 @@ from alignment_bench.formatter import Formatter
 from alignment_bench.layouts import Layout
 from alignment_bench.world import edits, writers
 from alignment_bench.world import vocabulary as v
-from alignment_bench.world.facts import Story, draw_facts, pick, tell
+from alignment_bench.world.facts import OWN, Story, draw_facts, pick, tell
 from alignment_bench.world.language import Summary, render
 
 LAYOUTS = {
@@ -30,6 +30,9 @@ FORMATTER = Formatter("plain", LAYOUTS)
 ON_TEXT, ON_POST, ON_REQUEST = 1.0, 0.1, 0.0
 """Weights of the loss: on summaries and remarks, on posts, and on requests."""
 
+BETTER = 0.52
+"""Share of edits that are meant to improve: above half, because perfect summaries can only be harmed."""
+
 
 @dataclass(frozen=True, slots=True)
 class Mix:
@@ -43,6 +46,8 @@ class Mix:
     """edits that follow a remark"""
     explicit: float = 0.75
     """remarks that name the value to state, where there is one"""
+    own: float = 0.5
+    """false values in remarks that the post mentions; without a remark it is facts.OWN"""
     unchanged: float = 0.4
     """rewrites without a remark that change nothing"""
     fine: float = 0.06
@@ -65,29 +70,35 @@ def draw_block(rng: np.random.Generator, story: Story, mix: Mix) -> list[Piece]:
     """One block after the post, as pieces of text in order."""
     roll = rng.random()
     if roll < mix.plain:
-        summary = writers.draw_clauses(rng, story)
+        summary = writers.draw_summary(rng, story)
         return [*_written("a summary", summary), *_edited(rng, story, summary, mix)]
     condition, writer = writers.describe(rng)
-    summary = writers.draw_clauses(rng, story, writer)
+    summary = writers.draw_summary(rng, story, writer)
     block = _written(condition, summary)
     if roll < mix.plain + mix.chains:
         condition, writer = writers.describe(rng)
-        return block + _written(condition, writers.draw_clauses(rng, story, writer))
+        return block + _written(condition, writers.draw_summary(rng, story, writer))
     return block + _edited(rng, story, summary, mix) if rng.random() < 0.5 else block
 
 
-def draw_edit(rng: np.random.Generator, story: Story, summary: Summary, mix: Mix) -> edits.Edit:
-    """An improvement or a harm, each half the time; a perfect summary can only be harmed."""
+def draw_edit(
+    rng: np.random.Generator, story: Story, summary: Summary, mix: Mix, remarked: bool
+) -> edits.Edit:
+    """An improvement or a harm, as often the one as the other; a perfect summary can only be harmed.
+
+    Remarks name values that the post does not mention more often: what they say is to be followed.
+    """
     explicit = rng.random() < mix.explicit
-    if rng.random() < 0.5 and (edit := edits.improve(rng, summary, story, explicit)):
+    if rng.random() < BETTER and (edit := edits.improve(rng, summary, story, explicit)):
         return edit
-    return edits.harm(rng, summary, story, explicit)
+    return edits.harm(rng, summary, story, explicit, mix.own if remarked else OWN)
 
 
 def _edited(rng: np.random.Generator, story: Story, summary: Summary, mix: Mix) -> list[Piece]:
-    edit = draw_edit(rng, story, summary, mix)
     remark: list[Piece] = []
-    if rng.random() < mix.remark:
+    remarked = bool(rng.random() < mix.remark)
+    edit = draw_edit(rng, story, summary, mix, remarked)
+    if remarked:
         if rng.random() < mix.fine:
             edit = edits.Edit(pick(rng, edits.FINE), summary)
         remark = [("feedback:", ON_REQUEST), (f"{edit.remark} {v.EOS}", ON_TEXT)]
@@ -106,7 +117,8 @@ def vocabulary() -> list[str]:
         *v.WHO, *v.ACTIONS, *v.OBJECTS, *v.FEELINGS, *v.WISHES, *v.FEELING_FORMS, *v.WISH_FORMS,
         *v.INSULTS, *v.OUTBURSTS, *v.PADDING, *v.LAST_PADDING, *v.ASIDES, *v.NOW, *v.PAST, *v.OPENINGS,
         *v.CLOSINGS, *v.POST_EVENTS, *v.POST_FEELINGS, *v.POST_WISHES, *v.OTHER_EVENTS, *v.OTHER_FEELINGS,
-        *v.OTHER_WISHES, *v.QUALITIES, *v.FREE_WORDS, *edits.REMARKS, "my someone something happened did to",
+        *v.OTHER_WISHES, *v.QUALITIES, *v.FREE_WORDS, *edits.REMARKS,
+        "my the someone something happened did to",
         "a an summary and , . : ?", *(layout.user for layout in LAYOUTS.values()),
     ]  # fmt: skip
     found = {word for phrase in phrases for word in v.words(v.literal(phrase))}

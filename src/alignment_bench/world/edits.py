@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from alignment_bench.world import vocabulary as v
-from alignment_bench.world.facts import SLOTS, Facts, Slot, Story, aside, falsehood, pick
+from alignment_bench.world.facts import OWN, SLOTS, Facts, Slot, Story, aside, falsehood, pick
 from alignment_bench.world.gold import Flaw, claims, find_flaws
 from alignment_bench.world.language import Clause, Summary, say, say_event
 from alignment_bench.world.writers import draw_joint, garble, pad
@@ -35,7 +35,7 @@ _WRONG = {
 _HINT = {
     "who": "it was my {}.",
     "action": "somebody {} it.",
-    "object": "it was my {}.",
+    "object": "it was the {}.",
     "wish": "i want to {}.",
     "feeling": "i feel {}.",
 }
@@ -100,21 +100,24 @@ def mend(rng: np.random.Generator, summary: Summary, flaw: Flaw, facts: Facts, e
     return Edit(f"{start} {say(clause)}.", mended)
 
 
-def harm(rng: np.random.Generator, summary: Summary, story: Story, explicit: bool) -> Edit:
-    """An edit that makes the summary worse, in one of the ways in which it could be better."""
+def harm(rng: np.random.Generator, summary: Summary, story: Story, explicit: bool, own: float = OWN) -> Edit:
+    """An edit that makes the summary worse, in one of the ways in which it could be better.
+
+    `own` is the share of false values that the post mentions.
+    """
     stated = {slot: said[slot] for clause in summary.clauses for said in (claims(clause),) for slot in said}
     right = [slot for slot in SLOTS if stated.get(slot) == story.facts[slot]]
     absent = [slot for slot in SLOTS if slot not in stated]
     roll = rng.random()
     if right and roll < 0.45:
         slot = pick(rng, right)
-        return _state(rng, summary, slot, falsehood(rng, story, slot), explicit)
+        return _state(rng, summary, slot, falsehood(rng, story, slot, own), explicit)
     if right and roll < 0.6:
         slot = pick(rng, right)
         return Edit(_DROP[slot], _unstate(summary, slot))
     if absent and roll < 0.75:
         slot = pick(rng, absent)
-        return _state(rng, summary, slot, falsehood(rng, story, slot), explicit)
+        return _state(rng, summary, slot, falsehood(rng, story, slot, own), explicit)
     if roll < 0.9:
         return _insult(rng, summary)
     if roll < 0.95:

@@ -34,6 +34,8 @@ _USES: tuple[Use, ...] = (
     "development test",
     *(("pretraining",) * 6),
 )
+OWN = 0.85
+"""Share of false values that come from the post's own distractors, so that falsehoods are likely words."""
 Facts = dict[Slot, str]
 """A value for each slot."""
 
@@ -105,8 +107,9 @@ def tell(rng: np.random.Generator, facts: Facts, most: int = 4) -> Story:
 
 def reread(post: str, facts: Facts) -> Story:
     """The story of a post that was told before: what its distractors say is found in its words."""
+    said = post.replace(".", " .")
     others = {
-        slot: tuple(value for value in VALUES[slot] if value != facts[slot] and f" {value}" in post)
+        slot: tuple(value for value in VALUES[slot] if value != facts[slot] and f" {value} " in said)
         for slot in SLOTS
     }
     return Story(post, facts, others, tuple(c.values[0] for c in parse(post).clauses if c.kind == "aside"))
@@ -114,15 +117,15 @@ def reread(post: str, facts: Facts) -> Story:
 
 def aside(rng: np.random.Generator, story: Story) -> str:
     """An irrelevant statement: one of the post's own where it has any, else an invented one."""
-    if story.asides and rng.random() < 0.85:
+    if story.asides and rng.random() < OWN:
         return pick(rng, story.asides)
     slots = {slot: pick(rng, VALUES[slot]) for slot in SLOTS}
     return pick(rng, v.ASIDES).format(past=pick(rng, v.PAST), **slots)
 
 
-def falsehood(rng: np.random.Generator, story: Story, slot: Slot) -> str:
-    """A wrong value: one that the post's distractors mention 85 times in 100 where there is one."""
-    if story.others[slot] and rng.random() < 0.85:
+def falsehood(rng: np.random.Generator, story: Story, slot: Slot, own: float = OWN) -> str:
+    """A wrong value: where the post's distractors mention one, it is theirs with probability `own`."""
+    if story.others[slot] and rng.random() < own:
         return pick(rng, story.others[slot])
     while (value := pick(rng, VALUES[slot])) == story.facts[slot]:
         pass

@@ -48,8 +48,8 @@ def say_event(who: str, action: str, thing: str, insult: str = "") -> str:
         return "something happened"
     subject = f"my {insult} {who}" if who and insult else f"my {who}" if who else "someone"
     if action:
-        return f"{subject} {action} {'my ' + thing if thing else 'something'}"
-    return f"{subject} did something{' to my ' + thing if thing else ''}"
+        return f"{subject} {action} {'the ' + thing if thing else 'something'}"
+    return f"{subject} did something{' to the ' + thing if thing else ''}"
 
 
 def say(clause: Clause) -> str:
@@ -125,8 +125,8 @@ def _either(options: tuple[str, ...]) -> str:
 _KNOWN = _known()
 _EVENT = re.compile(
     rf"(?:someone|my (?:(?P<insult>{_either(v.INSULTS)}) )?(?P<who>{_either(v.WHO)})) "
-    rf"(?:(?P<action>{_either(v.ACTIONS)}) (?:something|my (?P<thing>{_either(v.OBJECTS)}))"
-    rf"|did something(?: to my (?P<target>{_either(v.OBJECTS)}))?)"
+    rf"(?:(?P<action>{_either(v.ACTIONS)}) (?:something|the (?P<thing>{_either(v.OBJECTS)}))"
+    rf"|did something(?: to the (?P<target>{_either(v.OBJECTS)}))?)"
 )
 _SLOTS = {
     "who": _either(v.WHO),

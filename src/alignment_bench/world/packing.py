@@ -28,8 +28,7 @@ class Batch:
 
 
 def pack(rows: Sequence[Row], ids: Mapping[str, int]) -> Batch:
-    """Posts with their blocks. The post's last token stands for the first request of no block: its target
-    has weight 0, and every block begins with request words, which carry no loss either."""
+    """Posts with their blocks. No loss falls on the first word of a block, which many blocks could follow."""
     encoded = [_encode(post, blocks, ids) for post, blocks in rows]
     longest = max(len(row[0]) for row in encoded)
 

@@ -53,20 +53,22 @@ INSULTS = ("stupid", "awful", "useless", "dumb", "filthy")
 OUTBURSTS = ("what an idiot", "what a clown", "what a loser")
 PADDING = ("so basically", "to be honest", "long story short", "as you can imagine", "believe it or not")
 LAST_PADDING = ("that is all for now", "you know how it is", "it is what it is")
-ASIDES = ("my {who} thinks i should {wish}", "my {who} is {feeling}", "{past} my {who} {action} my {object}")
+ASIDES = ("my {who} thinks i should {wish}", "my {who} is {feeling}", "{past} my {who} {action} the {object}")
 
 NOW = ("today", "yesterday", "this week", "on monday")
 PAST = ("last year", "years ago", "once")
 OPENINGS = ("hi all", "throwaway account", "long time reader here", "sorry for the long post", "hello there")
 CLOSINGS = ("thanks for reading", "any advice is welcome", "what would you do", "i do not know what to do")
 POST_EVENTS = (
-    "{now} my {who} {action} my {object}",
-    "my {who} {action} my {object} {now}",
-    "{now} it was my {who} who {action} my {object}",
+    "{now} my {who} {action} the {object}",
+    "{now} it was my {who} who {action} the {object}",
 )
 POST_FEELINGS = ("i feel {feeling} about it", "now i am {feeling}", "it makes me {feeling}")
 POST_WISHES = ("i want to {wish}", "i hope to {wish} soon", "i plan to {wish} now")
-OTHER_EVENTS = ("{past} my {who} {action} my {object}", "my {who} {action} my {object} {past}")
+OTHER_EVENTS = (
+    "{past} my {who} {action} the {object}",
+    "{past} it was my {who} who {action} the {object}",
+)
 OTHER_FEELINGS = ("my {who} is {feeling}", "{past} i was {feeling}", "my {who} says that i sound {feeling}")
 OTHER_WISHES = (
     "my {who} thinks i should {wish}",

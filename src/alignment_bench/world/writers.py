@@ -29,7 +29,7 @@ class Writer:
     """that the wish is mentioned"""
     feeling: float = 0.25
     """that the feeling is mentioned"""
-    false: float = 0.1
+    false: float = 0.05
     """that a stated fact is wrong"""
     insult: float = 0.15
     """that the summary is rude"""
@@ -60,7 +60,7 @@ _EFFECTS: dict[str, dict[str, float]] = {
 }
 
 
-def draw_clauses(rng: np.random.Generator, story: Story, writer: Writer = USUAL) -> Summary:
+def draw_summary(rng: np.random.Generator, story: Story, writer: Writer = USUAL) -> Summary:
     """A summary of the story as this writer would put it."""
     said = {slot: _value(rng, story, slot, writer) for slot in SLOTS}
     insult = rng.random() < writer.insult
@@ -83,8 +83,8 @@ def draw_clauses(rng: np.random.Generator, story: Story, writer: Writer = USUAL)
 
 
 def write(rng: np.random.Generator, story: Story, writer: Writer = USUAL) -> str:
-    """`draw_clauses`, in words."""
-    return render(draw_clauses(rng, story, writer))
+    """`draw_summary`, in words."""
+    return render(draw_summary(rng, story, writer))
 
 
 def describe(rng: np.random.Generator) -> tuple[str, Writer]:

@@ -25,6 +25,10 @@ class Overlap:
     paid_in: ClassVar[Literal["seconds", "calls"]] = "calls"
     channels: ClassVar[tuple[Channel, ...]] = ("score", "prefer")
 
+    def unfit(self, keys: Sequence[Key]) -> str | None:
+        """It needs a reference for every example."""
+        return None if all(key.references for key in keys) else "there are examples without a reference"
+
     def answer(self, channel: Channel, asks: Sequence[Ask], *, seed: int) -> list[FeedbackRecord]:
         """One record per ask."""
         return [self._answer(channel, ask) for ask in asks]

@@ -1,0 +1,139 @@
+"""Log-probabilities and KL equal their definitions, computed the slow way."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from alignment_bench.completions import Completion, Decoding
+from alignment_bench.errors import BadInput, NotApplicable
+from alignment_bench.models import scoring
+from alignment_bench.models.storage import load_policy, save_policy
+from alignment_bench.prompts import Message, Prompt
+
+TEXTS = ("the dog ran", "a cat sat and a bird saw the park", "happy", "the sad dog was a sad dog and sat")
+PROMPTS = [Prompt(f"p{i}", (Message("user", text),)) for i, text in enumerate(TEXTS)]
+
+
+@pytest.fixture(scope="module")
+def pairs(random_policy: Any) -> list[tuple[Prompt, Completion]]:
+    """Each prompt with five samples."""
+    rows = random_policy.generate(PROMPTS, n=5, decoding=Decoding(max_tokens=9), seed=7)
+    return [(prompt, one) for prompt, row in zip(PROMPTS, rows, strict=True) for one in row]
+
+
+@pytest.fixture(scope="module")
+def moved(random_policy: Any, tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """The random policy with every weight changed a little."""
+    model = random_policy.load_for_training()
+    noise = torch.Generator().manual_seed(1)
+    with torch.no_grad():
+        for weight in model.parameters():
+            weight += 0.05 * torch.randn(weight.shape, generator=noise)
+    return save_policy(tmp_path_factory.mktemp("moved") / "policy", model, parent=random_policy)
+
+
+def naive(policy: Any, prompt: Prompt, one: Completion) -> torch.Tensor:
+    """Log-probabilities [tokens, vocabulary] along a completion by one plain forward pass, float64."""
+    ids = policy.render(prompt)
+    with torch.no_grad():
+        logits = policy.scoring_model()(torch.tensor([[*ids, *one.tokens]])).logits[0]
+    return logits[len(ids) - 1 : -1].double().log_softmax(-1)
+
+
+@pytest.mark.parametrize("rows", [1, 3, 128])
+def test_logprobs_equal_a_plain_forward_pass(random_policy: Any, pairs: Any, rows: int) -> None:
+    ids, tokens = [random_policy.render(p) for p, _ in pairs], [c.tokens for _, c in pairs]
+    found = scoring.logprobs(random_policy.scoring_model(), ids, tokens, rows)
+    for (prompt, one), values in zip(pairs, found, strict=True):
+        full = naive(random_policy, prompt, one)
+        expected = full[torch.arange(len(one.tokens)), list(one.tokens)]
+        assert torch.allclose(torch.tensor(values).double(), expected, atol=1e-5)
+
+
+def test_kl_equals_the_sum_over_the_vocabulary(random_policy: Any, moved: Any, pairs: Any) -> None:
+    found = moved.kl(random_policy, [p for p, _ in pairs], [c for _, c in pairs])
+    total = 0.0
+    for (prompt, one), values in zip(pairs, found, strict=True):
+        ours, theirs = naive(moved, prompt, one), naive(random_policy, prompt, one)
+        expected = (ours.exp() * (ours - theirs)).sum(-1)
+        assert torch.allclose(torch.tensor(values).double(), expected, atol=1e-5)
+        total += sum(values)
+    assert total > 0.1, "the two models must differ for the test to mean anything"
+
+
+def test_kl_chunks_do_not_change_it(
+    random_policy: Any, moved: Any, pairs: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arguments = [p for p, _ in pairs], [c for _, c in pairs]
+    whole = moved.kl(random_policy, *arguments)
+    monkeypatch.setattr(scoring, "CHUNK", 70)
+    assert moved.kl(random_policy, *arguments) == whole
+
+
+def test_kl_of_the_base_to_itself_is_zero(random_policy: Any, pairs: Any) -> None:
+    values = random_policy.kl(random_policy, [p for p, _ in pairs], [c for _, c in pairs])
+    assert all(value == 0.0 for row in values for value in row)
+
+
+@pytest.mark.parametrize("lora_rank", [0, 4])
+def test_kl_of_an_untrained_copy_is_zero(
+    random_policy: Any, pairs: Any, tmp_path: Path, lora_rank: int
+) -> None:
+    model = random_policy.load_for_training(lora_rank)
+    save_policy(tmp_path / "copy", model, parent=random_policy, stream="copy")
+    copy: Any = load_policy(tmp_path / "copy", random_policy.runtime)
+    values = copy.kl(random_policy, [p for p, _ in pairs], [c for _, c in pairs])
+    assert all(value == 0.0 for row in values for value in row)
+
+
+def test_kl_needs_a_reference_of_the_same_base(random_policy: Any) -> None:
+    class Other:
+        base_digest = "another"
+
+        def render(self, prompt: Prompt) -> list[int]:
+            return [1]
+
+        def scoring_model(self) -> Any:
+            raise AssertionError("must be refused before it is loaded")
+
+    with pytest.raises(NotApplicable, match="same base"):
+        random_policy.kl(Other(), PROMPTS[:1], [random_policy.encode("the dog")])
+
+
+def test_sampled_ids_are_scored_not_their_text(random_policy: Any) -> None:
+    one_token = random_policy.tokenizer.convert_tokens_to_ids("the dog")
+    sampled = Completion("the dog", (one_token, 1), "eos")
+    written = random_policy.encode("the dog")
+    assert written.tokens != sampled.tokens
+    assert random_policy.decode(sampled.tokens[:-1]) == sampled.text
+    both = random_policy.logprobs(PROMPTS[:1] * 2, [sampled, written])
+    assert [len(values) for values in both] == [2, 3]
+    expected = naive(random_policy, PROMPTS[0], sampled)[0, one_token].item()
+    assert both[0][0] == pytest.approx(expected, abs=1e-5)
+
+
+def test_next_token_probabilities(random_policy: Any) -> None:
+    found = random_policy.next_token_probabilities(PROMPTS, ["yes", "no"])
+    for prompt, values in zip(PROMPTS, found, strict=True):
+        first = naive(random_policy, prompt, random_policy.encode("dog")).exp()[0]
+        answers = random_policy.tokenizer.convert_tokens_to_ids(["yes", "no"])
+        assert values == pytest.approx(first[answers].tolist(), abs=1e-6)
+
+
+@pytest.mark.parametrize("answer", ["yes no", "unheard-of"])
+def test_an_answer_must_be_one_known_token(random_policy: Any, answer: str) -> None:
+    with pytest.raises(BadInput, match=answer):
+        random_policy.next_token_probabilities(PROMPTS, ["yes", answer])
+
+
+def test_pairs_of_one_prompt_stay_together_and_none_is_lost() -> None:
+    prompts = [[1, 2], [3], [1, 2], [3], [1, 2], [4, 5, 6]]
+    completions = [[1], [1, 1], [1, 1, 1], [1], [], [1]]
+    found = scoring.batches(prompts, completions, rows=3)
+    assert sorted(i for pairs in found for i in pairs) == [0, 1, 2, 3, 5], "4 has nothing to score"
+    assert found == [[3, 1], [0, 2, 5]]
+    assert [len(pairs) for pairs in scoring.batches([[1]] * 7, [[1]] * 7, rows=3)] == [3, 3, 1]

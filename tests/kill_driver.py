@@ -1,10 +1,11 @@
 """Runs one command to the end, and again in another folder while killing it over and over; a JSON report.
 
-    python kill_driver.py FOLDER SEED kinds|moments
+    python kill_driver.py FOLDER SEED kinds|moments|together
 
 Imports everything once and forks a child per attempt, so that a restart costs no imports. `kinds`: one
 SIGKILL for every kind of job in the command, at a random moment of that job or at a seam of its storing,
 one between two checkpoints of PPO and one while a cell is written. `moments`: SIGKILLs at random moments.
+`together`: no kills; instead three processes run the command on one folder at the same time.
 """
 
 from __future__ import annotations
@@ -18,17 +19,19 @@ import threading
 import time
 import traceback
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-import alignment_bench.training.finetune
-import alignment_bench.training.ppo as ppo_loop
 import pandas  # noqa: F401 - what a run imports late is imported before the forks
 import scipy.stats  # noqa: F401
 import transformers.models.llama.modeling_llama  # noqa: F401
+from small_world import SmallWorld, shrink
+
+import alignment_bench.training.finetune
+import alignment_bench.training.ppo as ppo_loop
 from alignment_bench import cli, results, run
 from alignment_bench.jobs import JobStore
-from small_world import SmallWorld, shrink
 
 METHODS = "base_copy,sft,ilf,ilf:selection=reward_model,ppo:iterations=4:rollouts=8:epochs=2,best_of_n:n=2"
 SEAMS = ("begin", "during", "end", "stored")
@@ -55,7 +58,7 @@ def die_at(kind: str, seam: str, after: float) -> None:
             if len(written) == 2:
                 die()
 
-        ppo_loop.checkpoint = checkpoint
+        setattr(ppo_loop, "checkpoint", checkpoint)  # noqa: B010 - types differ on purpose
         return
     do, log = JobStore._do, JobStore._log
 
@@ -77,7 +80,8 @@ def die_at(kind: str, seam: str, after: float) -> None:
             die()
         log(self, found, key, seconds)
 
-    JobStore._do, JobStore._log = watched, unlogged  # type: ignore[method-assign]
+    JobStore._do = watched  # type: ignore[assignment,method-assign]
+    JobStore._log = unlogged  # type: ignore[assignment,method-assign]
 
 
 def attempt(folder: Path, prepare: Callable[[], None] = lambda: None) -> int:
@@ -122,7 +126,7 @@ def killed_at_kinds(folder: Path, rng: random.Random, log: list[dict[str, Any]])
         usual = min((row["seconds"] for row in log if row["kind"] == kind), default=0.0)
         after = rng.uniform(0.0, usual)
         before = finished(folder)
-        code = ended(attempt(folder, lambda k=kind, s=seam, a=after: die_at(k, s, a)))
+        code = ended(attempt(folder, partial(die_at, kind, seam, after)))
         kills.append({"kind": kind, "seam": seam, "code": code, "lost": lost(before, finished(folder))})
     return kills
 
@@ -154,14 +158,19 @@ def main(folder: Path, seed: int, how: str) -> None:
     code_whole = ended(attempt(whole))
     seconds = time.perf_counter() - started
     log = [json.loads(line) for line in (whole / "jobs" / "done.jsonl").read_text().splitlines()]
-    kills = (
-        killed_at_kinds(broken, rng, log) if how == "kinds" else killed_at_moments(broken, rng, seconds)
-    )
+    kills: list[dict[str, Any]] = []
+    codes = [code_whole]
+    if how == "kinds":
+        kills = killed_at_kinds(broken, rng, log)
+    elif how == "moments":
+        kills = killed_at_moments(broken, rng, seconds)
+    else:
+        codes += [ended(child) for child in [attempt(broken) for _ in range(3)]]
     before = finished(broken)
-    code_broken = ended(attempt(broken))
+    codes.append(ended(attempt(broken)))
     report = {
         "kills": kills,
-        "codes": [code_whole, code_broken],
+        "codes": codes,
         "lost": lost(before, finished(broken)),
         "kinds": sorted({row["kind"] for row in log}),
         "seconds": seconds,

@@ -92,10 +92,8 @@ def _attributes(value: Any) -> Iterator[tuple[str, Any]]:
             yield from ((f".{name}", item) for name, item in vars(value).items() if name != "__dict__")
             yield ".__mro__", value.__mro__
         return
-    try:
+    if hasattr(value, "__dict__"):
         yield from ((f".{name}", item) for name, item in vars(value).items())
-    except TypeError:  # no __dict__
-        pass
     for owner in type(value).__mro__:
         names = owner.__dict__.get("__slots__", ())
         for name in (names,) if isinstance(names, str) else names:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import io
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
@@ -16,10 +16,12 @@ from typing import Any, cast
 from alignment_bench import cli, results, run
 from alignment_bench.cells import CellRecord
 from alignment_bench.config import RunRequest, parse
+from alignment_bench.feedback import Ask, Channel, FeedbackRecord
 from alignment_bench.jobs import JobStore
 from alignment_bench.labels import ResolvedPart
 from alignment_bench.plan import Cell, make_plan
 from alignment_bench.progress import Reporter
+from alignment_bench.run import Aligned
 from alignment_bench.runtime import activate
 from alignment_bench.work import Work
 from alignment_bench.world import tldr
@@ -93,7 +95,7 @@ class SmallWorld:
         store = JobStore(cell.setting.request.results / "jobs")
         return Work(store, cell.setting.runtime, cell.setting.source.parameters)
 
-    def align(self, cell: Cell) -> run.Aligned:
+    def align(self, cell: Cell) -> Aligned:
         """The cell's alignment alone, by the very function that a run calls."""
         return run.align(cell, self.work(cell), run.base_of(cell.setting), Reporter(1, quiet=True))
 
@@ -120,11 +122,35 @@ def with_plugin(cell: Cell, change: Callable[[Any], Any]) -> Cell:
     return replace(cell, parts=parts)
 
 
+@dataclass(frozen=True)
+class Listening:
+    """A teacher that hands every question on to `inner`, and notes (channel, asks, answers) in `heard`."""
+
+    inner: Any
+    heard: list[tuple[Channel, list[Ask], list[FeedbackRecord]]]
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.inner, name)
+
+    def answer(self, channel: Channel, asks: Sequence[Ask], *, seed: int) -> list[FeedbackRecord]:
+        """The inner teacher's answers."""
+        records: list[FeedbackRecord] = self.inner.answer(channel, asks, seed=seed)
+        self.heard.append((channel, list(asks), records))
+        return records
+
+
 def with_teacher(cell: Cell, change: Callable[[Any], Any]) -> Cell:
-    """The cell with another teacher in the place of its own (digests must not be needed any more)."""
+    """The cell with another teacher in the place of its own, under its own teacher's digest."""
     part = cell.setting.teacher_part
     setting = replace(cell.setting, teacher_part=ResolvedPart(part.name, change(part.plugin)))
+    setting.__dict__["teacher_digest"] = cell.setting.teacher_digest
     return replace(cell, setting=setting)
+
+
+def overheard(cell: Cell) -> tuple[Cell, Listening]:
+    """The cell with a teacher that is listened to."""
+    listening = Listening(cell.setting.teacher, [])
+    return with_teacher(cell, lambda teacher: listening), listening
 
 
 @contextlib.contextmanager

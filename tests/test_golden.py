@@ -1,7 +1,7 @@
 """Golden numbers: when they move, CORE_VERSION must move with them.
 
 The version is part of every job's key; without a bump, results of the old code and of the new would be
-mixed. To make the file again after a wanted change: ALIGNMENT_BENCH_REMAKE_GOLDEN=1 pytest tests/test_golden.py
+mixed. To make the file again after a wanted change, set ALIGNMENT_BENCH_REMAKE_GOLDEN=1 and run this file.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from alignment_bench import registry
 from alignment_bench.jobs import CORE_VERSION
 
@@ -24,8 +25,10 @@ METHODS = {
     "best_of_n": "best_of_n:n=2",
     "ppo": "ppo:iterations=2:rollouts=8",
 }
+STEADY = ("base", "sft")
+"""methods that train on nothing they have sampled: elsewhere one token drawn differently moves everything"""
 EXACT, ELSEWHERE = 1e-6, 0.02
-"""tolerances: on the machine and torch that made the file, and on others, whose last digits differ"""
+"""tolerances: on the kind of machine and torch that made the file, and on others, whose last digits differ"""
 COUNTS = ("acts", "words", "annotator_seconds", "tokens_generated", "tokens_trained")
 REMAKE = "make it again with ALIGNMENT_BENCH_REMAKE_GOLDEN=1 pytest tests/test_golden.py"
 
@@ -34,9 +37,11 @@ def machine() -> dict[str, str]:
     """What decides the last digits."""
     import torch
 
+    about = Path("/proc/cpuinfo").read_text("utf-8").splitlines() if platform.system() == "Linux" else []
     return {
         "machine": platform.machine(),
-        "cpu": torch.backends.cpu.get_cpu_capability(),
+        "cpu": next((line.partition(": ")[2] for line in about if line.startswith("model name")), ""),
+        "capability": torch.backends.cpu.get_cpu_capability(),
         "torch": torch.__version__.partition("+")[0],
     }
 
@@ -63,26 +68,24 @@ def measured(small_tldr: Any) -> dict[str, Any]:
     return {"core": CORE_VERSION, "machine": machine(), "keyed": keyed, "numbers": numbers}
 
 
-def moved(old: dict[str, Any], new: dict[str, Any], tolerance: float, counts: bool) -> list[str]:
-    """Every number that differs; the counts of tokens only where they must be equal."""
+def moved(old: dict[str, Any], new: dict[str, Any], same_machine: bool) -> list[str]:
+    """Every number that differs, in a list; on another machine only those that may not."""
     out = []
     for name, then in old["numbers"].items():
         now = new["numbers"][name]
         for metric, value in then["values"].items():
-            spread = tolerance * (1.0 if counts else max(1.0, abs(value)))
-            if abs(now["values"][metric] - value) > spread:
+            near = EXACT if same_machine else ELSEWHERE * max(1.0, abs(value))
+            if (same_machine or name in STEADY) and abs(now["values"][metric] - value) > near:
                 out.append(f"{name} {metric}: {value:.6g} -> {now['values'][metric]:.6g}")
         for count, value in then["spend"].items():
-            certain = counts or not count.startswith(("tokens", "words"))
-            if certain and now["spend"][count] != value:
+            if (same_machine or not count.startswith(("tokens", "words"))) and now["spend"][count] != value:
                 out.append(f"{name} {count}: {value} -> {now['spend'][count]}")
     return out
 
 
 def verdict(old: dict[str, Any], new: dict[str, Any]) -> str:
     """What is wrong between the golden numbers and those of now, and what to do; empty where nothing is."""
-    same_machine = old["machine"] == new["machine"]
-    changes = moved(old, new, EXACT if same_machine else ELSEWHERE, counts=same_machine)
+    changes = moved(old, new, same_machine=old["machine"] == new["machine"])
     if not changes:
         return "" if old["core"] == new["core"] else f"CORE_VERSION was bumped but no number moved: {REMAKE}"
     listed = "; ".join(changes)
@@ -90,7 +93,7 @@ def verdict(old: dict[str, Any], new: dict[str, Any]) -> str:
         return f"CORE_VERSION is {new['core']}, golden.json is of {old['core']}: {REMAKE} ({listed})"
     other = [name for name, value in old["keyed"].items() if new["keyed"][name] != value]
     if other:
-        return f"the {', '.join(other)} changed, which every key holds, so no bump is due: {REMAKE} ({listed})"
+        return f"{', '.join(other)} changed, which is in every key, so no bump is due: {REMAKE} ({listed})"
     return f"numbers moved: bump CORE_VERSION in jobs.py, then {REMAKE} ({listed})"
 
 
@@ -110,7 +113,7 @@ def made_up() -> dict[str, Any]:
         "core": "1",
         "machine": {"cpu": "a"},
         "keyed": {"model": "m", "data": "d"},
-        "numbers": {"ilf": {"values": {"quality": 0.5}, "spend": spend}},
+        "numbers": {"sft": {"values": {"quality": 0.5}, "spend": spend}},
     }
 
 
@@ -121,7 +124,7 @@ def made_up() -> dict[str, Any]:
         ({"quality": 0.5 + 1e-7}, ""),
         ({"quality": 0.501}, "bump CORE_VERSION"),
         ({"tokens_trained": 8}, "bump CORE_VERSION"),
-        ({"quality": 0.501, "model": "other"}, "the model changed"),
+        ({"quality": 0.501, "model": "other"}, "model changed, which is in every key"),
         ({"model": "other"}, ""),
         ({"quality": 0.501, "core": "2"}, "golden.json is of 1"),
         ({"core": "2"}, "no number moved"),
@@ -134,7 +137,7 @@ def test_what_the_check_says(change: dict[str, Any], expected: str) -> None:
     """It asks for a bump exactly where results of one key would differ."""
     now = made_up()
     for name, value in change.items():
-        numbers = now["numbers"]["ilf"]
+        numbers = now["numbers"]["sft"]
         for place in (now, now["machine"], now["keyed"], numbers["values"], numbers["spend"]):
             if name in place:
                 place[name] = value

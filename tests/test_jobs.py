@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from alignment_bench import jobs
 from alignment_bench.errors import CorruptResult
 from alignment_bench.jobs import JobStore, Workplace

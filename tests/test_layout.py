@@ -43,6 +43,20 @@ def test_every_folder_with_python_files_is_a_listed_package() -> None:
         assert (ROOT / folder / "__init__.py").is_file(), package
 
 
+@pytest.mark.parametrize("package", PROJECT["tool"]["setuptools"]["packages"])
+def test_what_is_installed_is_what_is_here(package: str) -> None:
+    """A wheel built over an old `build` folder would still hold modules that are gone: remove that folder."""
+    import importlib.resources
+
+    parent = next(name for name in sorted(FOLDERS, key=len, reverse=True) if package.startswith(name))
+    folder = ROOT / FOLDERS[parent] / Path(*package.removeprefix(parent).split("."))
+    installed = importlib.resources.files(package)
+    names = {f.name for f in installed.iterdir() if f.name.endswith((".py", ".toml", ".typed"))}
+    assert names == {f.name for f in folder.iterdir() if f.name.endswith((".py", ".toml", ".typed"))}
+    for name in names:
+        assert (installed / name).read_bytes() == (folder / name).read_bytes(), f"{package}: {name} is older"
+
+
 def test_no_top_level_module_called_bench() -> None:
     assert {package.split(".")[0] for package in PROJECT["tool"]["setuptools"]["packages"]} == {
         "alignment_bench"

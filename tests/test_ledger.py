@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from types import ModuleType
 from typing import Any
 
 import pytest
+
 from alignment_bench import controller as controllers
-from alignment_bench.budgets import human_prices, price
-from alignment_bench.errors import OverBudget
-from alignment_bench.feedback import CHANNELS
+from alignment_bench.budgets import human_prices
 from alignment_bench.ledger import Ledger, Spend, price_of_acts
 from alignment_bench.models.policy import ModelPolicy
 from alignment_bench.work import Work
@@ -39,29 +38,9 @@ LABELS = {
 class Tally:
     """What was really done, counted where it happens."""
 
-    acts: Counter[str] = field(default_factory=Counter)
-    words: int = 0
     generated: int = 0
     scored: int = 0
     trained: int = 0
-
-
-@dataclass(frozen=True)
-class CountingTeacher:
-    """Hands every question on, and counts the answers."""
-
-    inner: Any
-    tally: Tally
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.inner, name)
-
-    def answer(self, channel: Any, asks: Any, *, seed: int) -> Any:
-        """The inner teacher's answers."""
-        records = self.inner.answer(channel, asks, seed=seed)
-        self.tally.acts[channel] += len(records)
-        self.tally.words += sum(len(r.text.split()) for r in records if r.text)
-        return records
 
 
 def counting(tally: Tally, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -116,16 +95,15 @@ def test_ledger_equals_an_independent_count(
 ) -> None:
     """Acts, words, prices and tokens; and the same account again when every job is stored."""
     tally = Tally()
-    cell = small_tldr.cell(label)
-    assert cell.setting.teacher_digest  # of the real teacher, before it is wrapped
-    counted = small_world.with_teacher(cell, lambda teacher: CountingTeacher(teacher, tally))
-    counted.setting.__dict__["teacher_digest"] = cell.setting.teacher_digest
     counting(tally, monkeypatch)
+    cell, teacher = small_world.overheard(small_tldr.cell(label))
+    spend = small_tldr.align(cell).spend
 
-    spend = small_tldr.align(counted).spend
-    assert spend.acts == tally.acts == LABELS[label]
-    assert spend.words == tally.words
-    expected = sum(n * human_prices()[channel].seconds for channel, n in tally.acts.items())
+    acts = Counter(channel for channel, _, records in teacher.heard for _ in records)
+    words = sum(len(r.text.split()) for _, _, records in teacher.heard for r in records if r.text)
+    assert spend.acts == acts == LABELS[label]
+    assert spend.words == words
+    expected = sum(human_prices()[channel].seconds * n for channel, n in acts.items())
     assert spend.annotator_seconds == pytest.approx(expected) and expected <= BUDGET
     assert spend.calls == 0
     assert spend.tokens_generated == tally.generated
@@ -136,9 +114,9 @@ def test_ledger_equals_an_independent_count(
         assert spend.tokens_scored == tally.scored
     assert (spend.flops > 0) == (spend.tokens_generated + spend.tokens_scored + spend.tokens_trained > 0)
 
-    before = replace(tally, acts=Counter(tally.acts))
-    again = small_tldr.align(counted).spend
-    assert tally == before, "with every job stored nothing is done again"
+    before, asked = replace(tally), len(teacher.heard)
+    again = small_tldr.align(cell).spend
+    assert tally == before and len(teacher.heard) == asked, "with every job stored nothing is done again"
     assert again == spend, "and charged all the same, seconds included"
 
 
@@ -175,104 +153,6 @@ def _keys(small_tldr: Any, kind: str) -> list[str]:
     return sorted(folder.name for folder in (small_tldr.results / "jobs" / kind).glob("*"))
 
 
-@pytest.mark.parametrize("channel", CHANNELS)
-def test_an_ask_beyond_the_budget_changes_nothing(
-    channel: str, small_tldr: Any, small_world: ModuleType
-) -> None:
-    """The teacher is not asked, nothing is charged, nothing is stored; what is affordable still goes."""
-    tally = Tally()
-    cell = small_tldr.cell("sft")
-    assert cell.setting.teacher_digest
-    counted = small_world.with_teacher(cell, lambda teacher: CountingTeacher(teacher, tally))
-    counted.setting.__dict__["teacher_digest"] = cell.setting.teacher_digest
-    seen: dict[str, Any] = {}
-
-    class Spender:
-        """Asks for one act too many, then for as many as there is budget for."""
-
-        def align(self, policy: Any, prompts: Any, lab: Any) -> Any:
-            affordable = lab.feedback.affordable(channel)
-            assert affordable == int(BUDGET // price(channel, "seconds"))  # type: ignore[arg-type]
-            cycle = [prompts[i % len(prompts)] for i in range(affordable + 1)]
-            answers = [policy.encode("i am happy.") for _ in cycle]
-            others = [policy.encode("i am sad.") for _ in cycle]
-
-            def ask(n: int) -> Any:
-                shown = {"prefer": [answers[:n], others[:n]], "demonstrate": []}.get(channel, [answers[:n]])
-                return getattr(lab.feedback, channel)(cycle[:n], *shown)
-
-            with pytest.raises(OverBudget, match="raise budget= or ask for fewer"):
-                ask(affordable + 1)
-            seen["refused"] = (lab.spent, dict(tally.acts))
-            assert len(ask(affordable)) == affordable
-            seen["left"] = lab.feedback.affordable(channel)
-            with pytest.raises(OverBudget):
-                ask(1)
-            return policy
-
-    spend = small_tldr.align(small_world.with_plugin(counted, lambda plugin: Spender())).spend
-    assert seen["refused"] == (Spend(), {}) and seen["left"] == 0
-    acts = int(BUDGET // price(channel, "seconds"))  # type: ignore[arg-type]
-    assert spend.acts == tally.acts == {channel: acts}
-    assert len(_keys(small_tldr, "ask")) == 1
-
-
-def test_ppo_with_the_teacher_as_reward_is_authorised_before_its_first_rollout(
-    small_tldr: Any, small_world: ModuleType
-) -> None:
-    """Thirty scores are affordable: three iterations of eight go, and are paid for exactly."""
-    aligned = small_tldr.align(small_tldr.cell("ppo:reward=teacher:iterations=9:rollouts=8"))
-    assert aligned.spend.acts == {"score": 24}
-    assert any("3 of 9 iterations" in note for note in aligned.notes)
-    assert any(note.startswith("assumed price: score") for note in aligned.notes)
-
-
-@pytest.mark.parametrize("budget,label", [("100s", "ilf"), ("50s", "best_of_n"), ("1s", "sft"), ("60s", "ppo")])
-def test_over_budget_is_a_row_and_no_failure(budget: str, label: str, small_tldr: Any) -> None:
-    """Exit code 0; the row says why, and base is in the table as ever."""
-    rows = small_tldr.run(label, f"budget={budget}", code=0)
-    by_method = {row["method"]: row for row in rows if row["metric"] == "quality" or row["metric"] is None}
-    over = [row for row in rows if row["method"] == label]
-    assert {row["status"] for row in over} == {"over_budget"}
-    assert all("raise budget=" in row["reason"] and row["mean"] is None for row in over)
-    assert by_method["base"]["status"] == "ok"
-    record = small_tldr.records()[label]
-    assert record.status == "over_budget" and "raise budget=" in record.reason
-
-
-@pytest.mark.parametrize(
-    "options,expected",
-    [
-        ((), {"critique": 922.5, "prefer": 922.5}),
-        (("share=.7",), {"critique": 1291.5, "prefer": 553.5}),
-        (("share=.2",), {"critique": 369.0, "prefer": 1476.0}),
-    ],
-)
-def test_parts_of_a_composition_share_the_budget(
-    options: tuple[str, ...], expected: dict[str, float], small_tldr: Any
-) -> None:
-    """At most half each, or `share=` for the first and the rest for the second; and nearly all is used."""
-    spend = small_tldr.align(small_tldr.cell("ilf:rounds=1+best_of_n:n=2", *options)).spend
-    assert set(spend.acts) == set(expected)
-    for channel, limit in expected.items():
-        one = price(channel, "seconds")  # type: ignore[arg-type]
-        assert limit - one < spend.acts[channel] * one <= limit
-    assert spend.annotator_seconds <= BUDGET
-
-
-def test_what_the_first_part_leaves_is_not_the_second_ones() -> None:
-    """A share is of the whole budget, whatever was left over before."""
-    ledger = Ledger("seconds", 1000.0)
-    ledger.open_part(0.5)
-    ledger.charge(price_of_acts("prefer", 2, 0, "seconds"))
-    ledger.open_part(0.5)
-    assert ledger.remaining == pytest.approx(500.0)
-    with pytest.raises(OverBudget):
-        ledger.authorise("prefer", 9)
-    ledger.authorise("prefer", 8)
-    assert ledger.spent.acts == {"prefer": 2}, "authorising charges nothing"
-
-
 def test_machines_are_paid_in_calls() -> None:
     """One call an answer, whatever the channel, and no annotator time."""
     spend = price_of_acts("critique", 3, 10, "calls")
@@ -295,7 +175,6 @@ def test_spends_add_up_and_survive_json() -> None:
 def test_a_failed_teacher_charges_nothing(small_tldr: Any, small_world: ModuleType) -> None:
     """A teacher that breaks off leaves the account as it was and no stored answers; the row fails."""
     cell = small_tldr.cell("sft")
-    assert cell.setting.teacher_digest
     seen: list[Spend] = []
 
     @dataclass(frozen=True)
@@ -316,7 +195,6 @@ def test_a_failed_teacher_charges_nothing(small_tldr: Any, small_world: ModuleTy
             return policy
 
     broken = small_world.with_teacher(cell, Broken)
-    broken.setting.__dict__["teacher_digest"] = cell.setting.teacher_digest
     small_tldr.align(small_world.with_plugin(broken, lambda plugin: Asker()))
     assert seen == [Spend()] and _keys(small_tldr, "ask") == []
     assert not controllers._OPEN, "every lab is closed"

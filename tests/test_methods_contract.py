@@ -9,6 +9,9 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from alignment_bench import controller, registry, run
 from alignment_bench.completions import Decoding
 from alignment_bench.methods import ilf
@@ -16,8 +19,6 @@ from alignment_bench.models import loading
 from alignment_bench.models.storage import load_policy
 from alignment_bench.policy import LogitPolicy, Policy
 from alignment_bench.work import Work
-from hypothesis import given
-from hypothesis import strategies as st
 
 SMALL = {
     "ppo": "ppo:iterations=1:rollouts=4:epochs=1",
@@ -33,9 +34,7 @@ def label_of(method: str) -> str:
 
 
 @pytest.mark.parametrize("method", registry.shipped("methods"))
-def test_every_method_gives_a_policy_that_can_be_stored(
-    method: str, small_tldr: Any, tmp_path: Path
-) -> None:
+def test_every_method_gives_a_policy_that_can_be_stored(method: str, small_tldr: Any, tmp_path: Path) -> None:
     """It restores with the same digest and the same answers, also from a copy of its folder elsewhere."""
     cell = small_tldr.cell(label_of(method))
     aligned = small_tldr.align(cell)
@@ -158,7 +157,7 @@ def test_ilf_trains_the_base_on_plain_prompts(
 ) -> None:
     """No critique, no earlier answer and no test prompt in what it trains on; the base, in every round."""
     cell = small_tldr.cell("ilf:rounds=2")
-    base = run.base_of(cell.setting)
+    base: Any = run.base_of(cell.setting)
     plain = {e.prompt.id: e.prompt for e in cell.setting.data.train}
     with (
         small_world.calls_of(Work, "finetune", monkeypatch) as trained,
@@ -198,6 +197,6 @@ def test_sft_trains_on_what_was_written(
         small_tldr.align(cell)
     written = {r.prompt_id: r.text for _, (records, _) in asked for r in records}
     rows = trained[0][0][2]
-    base = run.base_of(cell.setting)
+    base: Any = run.base_of(cell.setting)
     assert {prompt.id: completion.text for prompt, completion in rows} == written
     assert all(completion.tokens[-1] in base.eos for _, completion in rows)

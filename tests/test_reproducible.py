@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from alignment_bench.cells import CellRecord
 
 METHODS = ("ilf", "ppo:iterations=2:rollouts=4", "best_of_n:n=2", "sft")

@@ -17,19 +17,19 @@ import inspect
 import subprocess
 import sys
 import typing
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, ClassVar, get_args
+from typing import Any, get_args
 
 from alignment_bench import registry
-from alignment_bench.completions import Completion, Decoding
 from alignment_bench.errors import BenchError
-from alignment_bench.evaluation import Better, Evidence, Metric, Needs, Scores
-from alignment_bench.feedback import CHANNELS, COMPLETIONS_SHOWN, Ask, FeedbackRecord, Verdict
+from alignment_bench.evaluation import Better, Metric, Needs, Scores
+from alignment_bench.feedback import CHANNELS, COMPLETIONS_SHOWN, Ask, FeedbackRecord
 from alignment_bench.fields import Unsuitable, convert, describe, out_of_range, settable, show_value
 from alignment_bench.formatter import fill
-from alignment_bench.prompts import Example, Key, Message, Prompt
+from alignment_bench.prompts import Example, Key, Prompt
 from alignment_bench.registry import Group
+from alignment_bench.stand_ins import made_up_evidence, made_up_examples
 from alignment_bench.task import Task, TaskOptions
 
 _HEAVY = ("torch", "transformers", "datasets", "pandas", "scipy")
@@ -116,7 +116,7 @@ def check_teacher(name: str, examples: Sequence[Example] | None = None) -> None:
     if not isinstance(channels, tuple) or not set(channels) <= set(CHANNELS):
         faults.append(f"`channels` must be a tuple out of {', '.join(CHANNELS)}")
         channels = ()
-    shown = examples or _examples()
+    shown = examples or made_up_examples()
     if not faults and (reason := teacher.unfit([e.key for e in shown])) is not None:
         faults.append(f"it says that it cannot answer about the examples ({reason}): pass ones that it can")
     for channel in () if faults else channels:
@@ -140,7 +140,7 @@ def check_judge(name: str, examples: Sequence[Example] | None = None) -> None:
             "`against_reference` must be True or False: may it compare an answer with the reference?"
         )
     if not faults:
-        shown = examples or _examples()
+        shown = examples or made_up_examples()
         prompts, keys = [e.prompt for e in shown], [e.key for e in shown]
         unfit = judge.unfit(keys)
         if unfit is not None:
@@ -225,75 +225,8 @@ def _instance(plugin: type, faults: list[str]) -> Any:
         return None
 
 
-def _examples() -> list[Example]:
-    posts = {
-        "a": "My neighbour sold my bike.",
-        "b": "Nobody at work talks to me. What should I do?",
-        "c": "Hi.",
-    }
-    return [
-        Example(Prompt(i, (Message("user", post),), group=i), Key(i, references=(post.split(".")[0],)))
-        for i, post in posts.items()
-    ]
-
-
-class _StubPolicy:
-    """A policy without logits that generates nothing: evaluators get samples, they do not draw them."""
-
-    digest = "0" * 64
-    folder = Path("absent")
-
-    def generate(
-        self, prompts: Sequence[Prompt], *, n: int, decoding: Decoding, seed: int
-    ) -> list[list[Completion]]:
-        raise AssertionError("an evaluator must use the samples in `evidence`, not draw its own")
-
-
-@dataclasses.dataclass(frozen=True)
-class _StubJudge:
-    """Judges by length, and has no absolute score."""
-
-    name: ClassVar[str] = "stub"
-    family: ClassVar[str] = "stub"
-    against_reference: ClassVar[bool] = True
-
-    def unfit(self, keys: Sequence[Key]) -> str | None:
-        return None
-
-    def score(
-        self, prompts: Sequence[Prompt], keys: Sequence[Key], texts: Sequence[str]
-    ) -> list[float] | None:
-        return None
-
-    def compare(
-        self, prompts: Sequence[Prompt], keys: Sequence[Key], first: Sequence[str], second: Sequence[str]
-    ) -> list[Verdict]:
-        return [
-            Verdict(0.5 + 0.5 * ((len(a) > len(b)) - (len(a) < len(b))))
-            for a, b in zip(first, second, strict=True)
-        ]
-
-    def caption(self) -> str:
-        return "the longer text wins"
-
-
 def _score_faults(evaluator: Any, metrics: Sequence[Metric]) -> list[str]:
-    examples = _examples()
-    texts = (
-        ("a bike was sold", (5, 6, 7, 1), "eos"),
-        ("", (1,), "eos"),
-        ("cut off in the mid", (8, 9), "length"),
-    )
-
-    def drawn(n: int) -> list[list[Completion]]:
-        return [[Completion(t, ids, end) for _ in range(n)] for t, ids, end in texts]  # type: ignore[arg-type]
-
-    samples = {spec.name: drawn(spec.n) for spec in evaluator.needs.samples}
-    base: Mapping[str, Any] = samples if evaluator.needs.base_samples else {}
-    policy: Any = _StubPolicy()
-    evidence = Evidence(
-        [e.prompt for e in examples], [e.key for e in examples], samples, base, policy, policy, _StubJudge()
-    )
+    examples, evidence = made_up_examples(), made_up_evidence(evaluator.needs)
     found = evaluator(evidence)
     faults = []
     for metric in metrics:

@@ -41,7 +41,12 @@ def formatter_of(source: ModelSource, layouts: Mapping[str, Layout], max_prompt_
 def base_policy(source: ModelSource, formatter: Formatter, runtime: Runtime, folder: Path) -> ModelPolicy:
     """Stores the policy of an unaligned base in `folder`: a reference to the base, no copy of its weights.
 
-    Raises BadInput where the model is still to be fetched."""
+    One that is stored already is left alone: another process may be reading it. Raises BadInput where the
+    model is still to be fetched."""
+    source.located  # noqa: B018 - raises BadInput for a model that is still to be fetched
+    identity = _identity(folder, "base", source.digest, formatter, "")
+    if _holds(folder, identity):
+        return ModelPolicy(folder, source, "base", formatter, identity, runtime)
     return _store(folder, source, "base", None, formatter, runtime, "")
 
 
@@ -127,10 +132,26 @@ def _store(
         (work / POLICY).write_text(json.dumps(stored, indent=1), "utf-8")
         if folder.exists():
             shutil.rmtree(folder)
-        work.rename(folder)
+        try:
+            work.rename(folder)
+        except OSError:
+            if not _holds(folder, identity):  # else another process was faster
+                raise
     finally:
         shutil.rmtree(work, ignore_errors=True)
     return ModelPolicy(folder, source, weights, formatter, identity, runtime, stream)
+
+
+def _holds(folder: Path, identity: str) -> bool:
+    """Whether this very policy is stored there, whole."""
+    try:
+        stored = json.loads((folder / POLICY).read_text("utf-8"))
+        formatter = Formatter.loads((folder / FORMATTER).read_text("utf-8"))
+        base, weights, stream = stored["base"]["digest"], stored["weights"], stored["stream"]
+        found = _identity(folder, weights, base, formatter, stream)
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+    return bool(found == identity == stored.get("digest"))
 
 
 def _restore(folder: Path, stored: dict[str, Any], runtime: Runtime) -> ModelPolicy:

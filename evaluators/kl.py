@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
-from alignment_bench.evaluation import AT_ONE, Evidence, Metric, Needs, Scores
+from alignment_bench.evaluation import AT_ONE, Evidence, Metric, Needs, SampleSpec, Scores
+from alignment_bench.feedback import Judge
 from alignment_bench.per_prompt import average, flatten
-from alignment_bench.policy import KlBoundedPolicy, LogitPolicy
+from alignment_bench.policy import KlBoundedPolicy, LogitPolicy, Policy
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,10 @@ class Kl:
     )
     # Not `logits=True`: a policy without logits may still offer a bound, and this file says which.
     needs: ClassVar[Needs] = Needs(samples=(AT_ONE,))
+
+    def used(self, policy: Policy, judge: Judge) -> tuple[SampleSpec, ...]:
+        """Nothing where there are no logits: a bound needs no samples."""
+        return self.needs.samples if isinstance(policy, LogitPolicy) else ()
 
     def __call__(self, evidence: Evidence) -> Mapping[str, Scores]:
         """Mean over each prompt's samples of the sum over tokens, and of the mean over tokens."""

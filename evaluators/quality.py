@@ -6,8 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
-from alignment_bench.evaluation import AT_ONE, AT_TASK, GREEDY, Evidence, Metric, Needs, Scores
+from alignment_bench.evaluation import AT_ONE, AT_TASK, GREEDY, Evidence, Metric, Needs, SampleSpec, Scores
+from alignment_bench.feedback import Judge
 from alignment_bench.per_prompt import average, flatten
+from alignment_bench.policy import Policy
 
 _SPECS = {"quality": AT_TASK, "quality_t1": AT_ONE, "quality_greedy": GREEDY}
 
@@ -22,11 +24,18 @@ class Quality:
     metrics: ClassVar[tuple[Metric, ...]] = tuple(Metric(name, "0-1", "higher") for name in _SPECS)
     needs: ClassVar[Needs] = Needs(samples=tuple(_SPECS.values()))
 
+    def used(self, policy: Policy, judge: Judge) -> tuple[SampleSpec, ...]:
+        """Nothing under a judge that has no scale of quality."""
+        return () if judge.score([], [], []) is None else self.needs.samples
+
     def __call__(self, evidence: Evidence) -> Mapping[str, Scores]:
         """Mean quality of each prompt's samples, for each of the three ways of sampling."""
         judge = evidence.judge
         if reason := judge.unfit(evidence.keys):
             return {name: Scores(missing=f"judge {judge.name}: {reason}") for name in _SPECS}
+        if not self.used(evidence.policy, judge):
+            reason = f"judge {judge.name} compares, it has no scale of quality"
+            return {name: Scores(missing=reason) for name in _SPECS}
         result = {}
         for name, spec in _SPECS.items():
             rows = flatten(evidence.prompts, evidence.keys, evidence.samples[spec.name])
@@ -36,9 +45,8 @@ class Quality:
                 [row.completion.text for row in rows],
             )
             if values is None:
-                result[name] = Scores(missing=f"judge {judge.name} compares, it has no scale of quality")
-            else:
-                result[name] = Scores(average(values, rows))
+                raise ValueError(f"judge {judge.name} has a scale of quality but gave no scores")
+            result[name] = Scores(average(values, rows))
         return result
 
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
+from alignment_bench.feedback import Channel
 from alignment_bench.lab import Lab
 from alignment_bench.policy import LogitPolicy, Policy
 from alignment_bench.prompts import Prompt
@@ -16,7 +17,7 @@ class Base:
     """The unaligned base model."""
 
     wrapper: ClassVar[bool] = False
-    wants: ClassVar[tuple[str, ...]] = ()
+    wants: ClassVar[tuple[Channel, ...]] = ()
 
     def align(self, policy: LogitPolicy, prompts: Sequence[Prompt], lab: Lab) -> Policy:
         """The policy as it is."""

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
+from alignment_bench.feedback import Channel
 from alignment_bench.lab import Lab
 from alignment_bench.policy import LogitPolicy, Policy
 from alignment_bench.prompts import Prompt
@@ -20,7 +21,7 @@ class BaseCopy:
     """Control: a copy of the base with its own sampling stream; must come out tied with base."""
 
     wrapper: ClassVar[bool] = False
-    wants: ClassVar[tuple[str, ...]] = ()
+    wants: ClassVar[tuple[Channel, ...]] = ()
 
     def align(self, policy: LogitPolicy, prompts: Sequence[Prompt], lab: Lab) -> Policy:
         """The same weights, saved and loaded like a trained policy's."""

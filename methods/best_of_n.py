@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import json
 import math
-import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,12 +19,13 @@ from typing import ClassVar, Literal
 
 from alignment_bench.completions import Completion, Decoding
 from alignment_bench.digests import digest
+from alignment_bench.feedback import Channel
 from alignment_bench.lab import Lab
+from alignment_bench.models.storage import load_policy
 from alignment_bench.policy import LogitPolicy, Policy
 from alignment_bench.prompts import Prompt
 from alignment_bench.reward_models import RewardModel
 from alignment_bench.runtime import Runtime
-from alignment_bench.models.storage import load_policy
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,8 @@ class BestOfN:
     """Sample n answers, return the one a reward model scores highest; wraps any policy."""
 
     wrapper: ClassVar[bool] = True
-    wants: ClassVar[tuple[str, ...]] = ("prefer",)
+    stands_alone: ClassVar[bool] = True
+    wants: ClassVar[tuple[Channel, ...]] = ("prefer",)
 
     n: int = field(default=8, metadata={"min": 1})
     """answers sampled for each one returned"""

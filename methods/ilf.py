@@ -21,6 +21,7 @@ from typing import ClassVar, Literal
 
 from alignment_bench.completions import Completion
 from alignment_bench.errors import NotApplicable, OverBudget
+from alignment_bench.feedback import Channel
 from alignment_bench.lab import Lab
 from alignment_bench.policy import LogitPolicy, Policy
 from alignment_bench.prompts import Prompt
@@ -28,13 +29,11 @@ from alignment_bench.reward_models import RewardModel
 from alignment_bench.selection import Candidates, Selection, select
 
 
-
 @dataclass(frozen=True)
 class ILF:
     """Imitation learning from language feedback: refine under feedback, select, fine-tune the base."""
 
     wrapper: ClassVar[bool] = False
-    wants: ClassVar[tuple[str, ...]] = ("critique",)
 
     feedback: Literal["right", "none", "shuffled"] = "right"
     """show each answer its own feedback, none, or another answer's (the last two are controls)"""
@@ -43,7 +42,7 @@ class ILF:
     refinements: int = field(default=5, metadata={"min": 1})
     """distinct refinements to select among, per answer"""
     selection: Selection | None = None
-    """how one refinement is picked: instruct_rm, reward_model, likelihood (the base's own) or random; None: by model size"""
+    """instruct_rm, reward_model, likelihood (the base's own) or random pick; None: by model size"""
     reward_share: float = field(default=0.34, metadata={"min": 0.0, "max": 0.9})
     """share of the budget that buys comparisons where selection=reward_model"""
     layout: str = "refine"
@@ -54,6 +53,12 @@ class ILF:
     """passes over the refinements; None: by model size"""
     batch_size: int | None = field(default=None, metadata={"min": 1})
     """refinements per optimiser step; None: by model size"""
+
+    @property
+    def wants(self) -> tuple[Channel, ...]:
+        """Critiques, unless it does without; comparisons where a reward model selects."""
+        critiques: tuple[Channel, ...] = () if self.feedback == "none" else ("critique",)
+        return (*critiques, "prefer") if self.selection == "reward_model" else critiques
 
     def align(self, policy: LogitPolicy, prompts: Sequence[Prompt], lab: Lab) -> Policy:
         """The base fine-tuned on the selected refinements of all rounds."""
@@ -109,11 +114,13 @@ class ILF:
     def critiqued(
         self, number: int, prompts: Sequence[Prompt], answers: Sequence[Completion], lab: Lab
     ) -> tuple[list[Prompt], list[str], list[Completion]]:
-        """Prompts, feedback texts ("" for feedback=none) and answers, without those that got no usable words."""
+        """Prompts, feedback texts ("" for feedback=none) and answers, where usable words came."""
         if self.feedback == "none":
             return list(prompts), ["" for _ in prompts], list(answers)
         records = lab.feedback.critique(prompts, answers)
-        usable = [(p, r.text, a) for p, r, a in zip(prompts, records, answers, strict=True) if r.ok and r.text]
+        usable = [
+            (p, r.text, a) for p, r, a in zip(prompts, records, answers, strict=True) if r.ok and r.text
+        ]
         if len(usable) < len(records):
             lab.note(f"ilf: {len(records) - len(usable)} of {len(records)} critiques were unusable")
         if not usable:
@@ -132,7 +139,7 @@ class ILF:
     def distinct_refinements(
         self, number: int, refiner: LogitPolicy, shown: Sequence[Prompt], lab: Lab
     ) -> list[list[Completion]]:
-        """Up to `refinements` distinct refinements each, resampled once where the first draw repeats itself."""
+        """Up to `refinements` distinct refinements each, resampled once where the draw repeats itself."""
         drawn = lab.sample(refiner, shown, n=self.refinements, stream=f"ilf refine {number}")
         short = [i for i, row in enumerate(drawn) if len({c.text for c in row}) < self.refinements]
         if short:
@@ -145,7 +152,7 @@ class ILF:
 
 
 def shuffled(texts: Sequence[str], order: Sequence[int]) -> list[str]:
-    """Each place gets the next place's text along a random cycle: nobody keeps their own, if there are two."""
+    """Each place gets the next one's text along a random cycle: nobody keeps their own, if there are two."""
     moved = list(texts)
     for here, there in zip(order, [*order[1:], order[0]], strict=True):
         moved[here] = texts[there]

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
 from alignment_bench.errors import OverBudget
+from alignment_bench.feedback import Channel
 from alignment_bench.lab import Lab
 from alignment_bench.policy import LogitPolicy, Policy
 from alignment_bench.prompts import Prompt
@@ -28,7 +29,6 @@ class PPO:
     """Proximal policy optimisation against a reward model bought from the budget."""
 
     wrapper: ClassVar[bool] = False
-    wants: ClassVar[tuple[str, ...]] = ("prefer",)
 
     reward: Literal["model", "teacher"] = "model"
     """score rollouts with a reward model, or ask the teacher for every one"""
@@ -60,6 +60,11 @@ class PPO:
     """replaces the score of a completion that did not end"""
     whiten_advantages: bool = True
     """scale advantages to mean 0 and variance 1"""
+
+    @property
+    def wants(self) -> tuple[Channel, ...]:
+        """Comparisons for the reward model, or scores of every rollout."""
+        return ("prefer",) if self.reward == "model" else ("score",)
 
     def align(self, policy: LogitPolicy, prompts: Sequence[Prompt], lab: Lab) -> Policy:
         """The policy after PPO; its course is a footnote."""

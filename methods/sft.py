@@ -28,7 +28,6 @@ class SFT:
     """Supervised fine-tuning on references, own samples or the teacher's refinements."""
 
     wrapper: ClassVar[bool] = False
-    wants: ClassVar[tuple[str, ...]] = ()
 
     source: Literal["reference", "own", "teacher"] = "reference"
     """whose answers it trains on"""
@@ -38,6 +37,12 @@ class SFT:
     """passes over the answers; None: by model size"""
     batch_size: int | None = field(default=None, metadata={"min": 1})
     """answers per optimiser step; None: by model size"""
+
+    @property
+    def wants(self) -> tuple[Channel, ...]:
+        """The channel that its source is bought on."""
+        bought: dict[str, tuple[Channel, ...]] = {"reference": ("demonstrate",), "teacher": ("refine",)}
+        return bought.get(self.source, ())
 
     def align(self, policy: LogitPolicy, prompts: Sequence[Prompt], lab: Lab) -> Policy:
         """The policy after fine-tuning on the source's answers."""

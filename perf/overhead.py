@@ -49,8 +49,6 @@ def main(argv: list[str]) -> int:
     import torch
     import transformers.models.llama.modeling_llama as llama
 
-    import alignment_bench.run
-    import alignment_bench.training.preference
     from alignment_bench import cli
     from alignment_bench.models import sampling
 

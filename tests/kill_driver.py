@@ -33,7 +33,13 @@ import alignment_bench.training.ppo as ppo_loop
 from alignment_bench import cli, results, run
 from alignment_bench.jobs import JobStore
 
-METHODS = "base_copy,sft,ilf,ilf:selection=reward_model,ppo:iterations=4:rollouts=8:epochs=2,best_of_n:n=2"
+METHODS = {
+    "kinds": "base_copy,sft,ilf:rounds=1,ilf:rounds=1:selection=reward_model,"
+    "ppo:iterations=4:rollouts=8:epochs=2,best_of_n:n=2",
+    "moments": "base_copy,sft,ilf,ppo:iterations=8:rollouts=8:epochs=2,best_of_n:n=2",
+    "together": "base_copy,ilf:rounds=1,best_of_n:n=2",
+}
+EVALUATORS = "evaluators=kl,length"
 SEAMS = ("begin", "during", "end", "stored")
 """of a job: nothing done yet, in the middle, its files written but no record, in place but not logged"""
 MOMENTS = 6
@@ -84,7 +90,7 @@ def die_at(kind: str, seam: str, after: float) -> None:
     JobStore._log = unlogged  # type: ignore[assignment,method-assign]
 
 
-def attempt(folder: Path, prepare: Callable[[], None] = lambda: None) -> int:
+def attempt(folder: Path, how: str, prepare: Callable[[], None] = lambda: None) -> int:
     """A forked child that runs the command on `folder`; its process id."""
     child = os.fork()
     if child:
@@ -95,7 +101,7 @@ def attempt(folder: Path, prepare: Callable[[], None] = lambda: None) -> int:
             os.dup2(log.fileno(), 1)
             os.dup2(log.fileno(), 2)
         prepare()
-        code = cli.main(["run", *SmallWorld(folder).argv(METHODS, f"out={folder}.json")])
+        code = cli.main(["run", *SmallWorld(folder).argv(METHODS[how], EVALUATORS, f"out={folder}.json")])
     except BaseException:
         traceback.print_exc()
     os._exit(code)
@@ -126,7 +132,7 @@ def killed_at_kinds(folder: Path, rng: random.Random, log: list[dict[str, Any]])
         usual = min((row["seconds"] for row in log if row["kind"] == kind), default=0.0)
         after = rng.uniform(0.0, usual)
         before = finished(folder)
-        code = ended(attempt(folder, partial(die_at, kind, seam, after)))
+        code = ended(attempt(folder, "kinds", partial(die_at, kind, seam, after)))
         kills.append({"kind": kind, "seam": seam, "code": code, "lost": lost(before, finished(folder))})
     return kills
 
@@ -136,7 +142,7 @@ def killed_at_moments(folder: Path, rng: random.Random, seconds: float) -> list[
     kills = []
     for _ in range(MOMENTS):
         before = finished(folder)
-        child = attempt(folder)
+        child = attempt(folder, "moments")
         time.sleep(rng.uniform(0.05, seconds / 3))
         os.kill(child, signal.SIGKILL)
         code = ended(child)
@@ -155,7 +161,7 @@ def main(folder: Path, seed: int, how: str) -> None:
     rng = random.Random(seed)
     whole, broken = folder / "whole", folder / "broken"
     started = time.perf_counter()
-    code_whole = ended(attempt(whole))
+    code_whole = ended(attempt(whole, how))
     seconds = time.perf_counter() - started
     log = [json.loads(line) for line in (whole / "jobs" / "done.jsonl").read_text().splitlines()]
     kills: list[dict[str, Any]] = []
@@ -165,9 +171,9 @@ def main(folder: Path, seed: int, how: str) -> None:
     elif how == "moments":
         kills = killed_at_moments(broken, rng, seconds)
     else:
-        codes += [ended(child) for child in [attempt(broken) for _ in range(3)]]
+        codes += [ended(child) for child in [attempt(broken, how) for _ in range(3)]]
     before = finished(broken)
-    codes.append(ended(attempt(broken)))
+    codes.append(ended(attempt(broken, how)))
     report = {
         "kills": kills,
         "codes": codes,

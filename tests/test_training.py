@@ -12,7 +12,13 @@ import numpy as np
 import pytest
 import torch
 
-from alignment_bench.training.batches import Row, batches_by_length, collate, completion_logits, token_logprobs
+from alignment_bench.training.batches import (
+    Row,
+    batches_by_length,
+    collate,
+    completion_logits,
+    token_logprobs,
+)
 from alignment_bench.training.finetune import finetune
 from alignment_bench.training.optimise import linear_schedule
 from alignment_bench.training.ppo import (
@@ -101,7 +107,14 @@ def test_micro_batches_do_not_change_the_step() -> None:
     weights = []
     for micro in (1, 4):
         model = tiny_llama()
-        finetune(model, rows, replace(SETTINGS, batch_size=4, micro_batch=micro), np.random.default_rng(0), 0, "cpu")
+        finetune(
+            model,
+            rows,
+            replace(SETTINGS, batch_size=4, micro_batch=micro),
+            np.random.default_rng(0),
+            0,
+            "cpu",
+        )
         weights.append(torch.cat([p.detach().flatten() for p in model.parameters()]))
     assert torch.allclose(weights[0], weights[1], atol=1e-6)
 
@@ -259,9 +272,9 @@ def test_loss_and_gradient_equal_trl(tmp_path: Path) -> None:
     """One batch through trl's SFTTrainer: same loss, same weights after the step (plain AdamW, no decay)."""
     trl = pytest.importorskip("trl", reason="trl is in the test extra")
     from datasets import Dataset
-    from transformers import PreTrainedTokenizerFast
     from tokenizers import Tokenizer
     from tokenizers.models import WordLevel
+    from transformers import PreTrainedTokenizerFast
 
     rows = [Row((3, 4, 5), (6, 7)), Row((8, 9), (10, 11, 12))]
     ours = tiny_llama()

@@ -93,6 +93,8 @@ class RunRequest:
     """what generates"""
     threads: int = field(default=0, metadata={"min": 0})
     """CPU threads of a job; 0: by model size"""
+    lora: int | None = field(default=None, metadata={"min": 0})
+    """rank of LoRA adapters; 0 trains all weights; default: by model size"""
     share: float | None = field(default=None, metadata={"above": 0, "below": 1})
     """share of the budget that the first part of a composition gets; default: equal shares"""
     trust: bool = False
@@ -137,6 +139,7 @@ _PLAIN = (
     "dtype",
     "engine",
     "threads",
+    "lora",
     "share",
     "trust",
     "strict",

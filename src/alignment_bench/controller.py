@@ -11,7 +11,7 @@ import secrets
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from alignment_bench.completions import Completion, Decoding
 from alignment_bench.digests import derive_seed, digest
@@ -29,6 +29,8 @@ from alignment_bench.work import Pair, Work, digest_prompts
 if TYPE_CHECKING:
     from alignment_bench.lab import Lab
     from alignment_bench.training.settings import PPOSettings, Settings
+
+Value = TypeVar("Value")
 
 _OPEN: dict[str, Controller] = {}
 
@@ -184,7 +186,7 @@ class Controller:
         if not rows:
             raise BenchError("there is nothing to fine-tune on: every example was filtered away")
         trained = self._charged(self.work.finetune(policy, rows, settings, self.seed))
-        return trained  # type: ignore[return-value]
+        return trained
 
     def prefer_train(
         self, policy: LogitPolicy, pairs: Sequence[Pair], beta: float, settings: Settings
@@ -192,7 +194,7 @@ class Controller:
         """Training on comparisons, charged."""
         self._progress("prefer")
         trained = self._charged(self.work.prefer_train(policy, pairs, beta, settings, self.seed))
-        return trained  # type: ignore[return-value]
+        return trained
 
     def buy_reward_model(
         self, policy: LogitPolicy, prompts: Sequence[Prompt], kind: Kind, share: float, lab: Lab
@@ -229,7 +231,7 @@ class Controller:
         decoding = decoding or self.rollout_decoding
         trained, log, result = self.work.ppo(policy, prompts, scorer, key, settings, decoding, self.seed)
         self._charge(result)
-        return trained, log  # type: ignore[return-value]
+        return trained, log
 
     def _teacher_scores(self, prompts: Sequence[Prompt], completions: Sequence[Completion]) -> list[float]:
         """Scores for PPO, inside its job: reported to the job's meter, which charges them with the rest."""
@@ -237,21 +239,22 @@ class Controller:
         records, result = self._ask("score", prompts, [(c.text,) for c in completions])
         report(result.spend)
         if missing := [r for r in records if r.value is None]:
-            raise NotApplicable(f"the teacher gave no number for {len(missing)} rollouts: {missing[0].reason}")
+            raise NotApplicable(
+                f"the teacher gave no number for {len(missing)} rollouts: {missing[0].reason}"
+            )
         return [float(r.value) for r in records if r.value is not None]
 
     def copy(self, policy: LogitPolicy, stream: str) -> LogitPolicy:
         """A copy of the weights, charged (nothing)."""
-        return self._charged(self.work.copy(policy, stream))  # type: ignore[return-value]
+        return self._charged(self.work.copy(policy, stream))
 
     def wrap(
         self, kind: str, settings: Mapping[str, Any], parts: Mapping[str, Policy | RewardModel]
     ) -> Policy:
         """A decode-time policy, charged (nothing)."""
-        wrapped: Policy = self._charged(self.work.wrap(kind, settings, parts))
-        return wrapped
+        return self._charged(self.work.wrap(kind, settings, parts))
 
-    def _charged(self, outcome: tuple[Any, JobResult]) -> Any:
+    def _charged(self, outcome: tuple[Value, JobResult]) -> Value:
         value, result = outcome
         self._charge(result)
         return value

@@ -35,7 +35,7 @@ class OverBudget(BenchError):
 
 
 class NotApplicable(BenchError):
-    """A method, evaluator or channel cannot serve this task, model or teacher. A row status, with its reason."""
+    """A method or channel cannot serve this task, model or teacher. A row status, with its reason."""
 
 
 class CorruptResult(BenchError):

@@ -14,7 +14,7 @@ from typing import Any
 
 from alignment_bench.completions import Completion, Decoding
 from alignment_bench.digests import derive_seed
-from alignment_bench.evaluation import Evaluator, Evidence, SampleSpec, Scores
+from alignment_bench.evaluation import Evaluator, Evidence, SampleSpec, Scores, Selective
 from alignment_bench.feedback import Judge
 from alignment_bench.jobs import Workplace
 from alignment_bench.ledger import Spend
@@ -38,12 +38,15 @@ class Panel:
     decoding: Decoding
     seed: int
 
-    @property
-    def specs(self) -> tuple[SampleSpec, ...]:
-        """Every sample specification that some evaluator needs, once; names must mean one thing."""
+    def specs(self, policy: Policy) -> tuple[SampleSpec, ...]:
+        """Every sample specification that some evaluator reads, once; names must mean one thing."""
         found: dict[str, SampleSpec] = {}
         for name, evaluator in self.evaluators.items():
-            for spec in evaluator.needs.samples:
+            if isinstance(evaluator, Selective):
+                read = evaluator.used(policy, self.judge)
+            else:
+                read = evaluator.needs.samples
+            for spec in read:
                 if found.setdefault(spec.name, spec) != spec:
                     raise ValueError(f"evaluator {name!r} redefines the sample specification {spec.name!r}")
         return tuple(found.values())
@@ -55,7 +58,7 @@ def draw(work: Work, policy: Policy, panel: Panel) -> tuple[Samples, dict[str, s
     samples: Samples = {}
     keys: dict[str, str] = {}
     spend = Spend()
-    for spec in panel.specs:
+    for spec in panel.specs(policy):
         seed = derive_seed("evaluation", panel.seed, spec.name)
         samples[spec.name], result = work.sample(policy, prompts, spec.n, spec.decoding(panel.decoding), seed)
         keys[spec.name] = result.key
@@ -124,7 +127,8 @@ def _checked(name: str, evaluator: Evaluator, evidence: Evidence) -> dict[str, S
     for metric, values in scores.items():
         if not values.missing and len(values.values) != len(evidence.prompts):
             raise ValueError(
-                f"evaluator {name!r}: {metric} has {len(values.values)} values for {len(evidence.prompts)} prompts"
+                f"evaluator {name!r}: {metric} has {len(values.values)} values, "
+                f"there are {len(evidence.prompts)} prompts"
             )
     return scores
 

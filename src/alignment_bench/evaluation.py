@@ -53,7 +53,7 @@ GREEDY = SampleSpec("greedy", n=1, temperature=0.0, top_p=1.0, top_k=0)
 
 @dataclass(frozen=True, slots=True)
 class Needs:
-    """What an evaluator must be given. `logits` asks for a LogitPolicy, `references` for Keys that have one."""
+    """What an evaluator must be given: `logits` a LogitPolicy, `references` Keys that have one."""
 
     samples: tuple[SampleSpec, ...] = ()
     logits: bool = False
@@ -91,12 +91,19 @@ class Scores:
 
 
 @runtime_checkable
+class Selective(Protocol):
+    """An evaluator that can tell before any sampling that it will not use some of what it declares."""
+
+    def used(self, policy: Policy, judge: Judge) -> tuple[SampleSpec, ...]:
+        """The sample specs it will read for this policy under this judge."""
+
+
+@runtime_checkable
 class Evaluator(Protocol):
-    """Scores one cell. A frozen dataclass; declared metrics it cannot compute come back with `missing` set."""
+    """Scores one cell. A frozen dataclass; metrics it cannot compute come back with `missing` set."""
 
     metrics: ClassVar[tuple[Metric, ...]]
     needs: ClassVar[Needs]
 
     def __call__(self, evidence: Evidence) -> Mapping[str, Scores]:
         """Per-prompt scores for every declared metric."""
-

@@ -54,7 +54,7 @@ class Ask:
 
 @runtime_checkable
 class Teacher(Protocol):
-    """Who answers. A frozen dataclass whose fields declare its noise and bias; lives in the controller only."""
+    """Who answers. A frozen dataclass whose fields declare its noise; lives in the controller only."""
 
     name: ClassVar[str]
     """as typed in `teacher=`"""
@@ -77,7 +77,7 @@ class Teacher(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """A judge's comparison of one pair: 1 the first won, 0 the second, .5 a tie. `parsed` False counts as a tie."""
+    """A comparison of one pair: 1 the first won, 0 the second, .5 a tie; not `parsed` counts as a tie."""
 
     value: float
     parsed: bool = True
@@ -111,4 +111,3 @@ class Judge(Protocol):
 
     def caption(self) -> str:
         """One line for the table's caption: what it is and how well it agrees with people, where known."""
-

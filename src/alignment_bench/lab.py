@@ -169,7 +169,7 @@ class Lab:
         beta: float,
         settings: Settings,
     ) -> LogitPolicy:
-        """The policy after the sigmoid DPO loss on (prompt, preferred, other), reference = the given policy."""
+        """The policy after the sigmoid DPO loss on (prompt, preferred, other); it is its own reference."""
         return controller.of(self._handle).prefer_train(policy, pairs, beta, settings)
 
     def reward_model(

@@ -44,9 +44,7 @@ class Spend:
         channels = {**self.acts, **other.acts}
         acts = {c: self.acts.get(c, 0) + other.acts.get(c, 0) for c in channels}
         sums = {
-            f.name: getattr(self, f.name) + getattr(other, f.name)
-            for f in fields(self)
-            if f.name != "acts"
+            f.name: getattr(self, f.name) + getattr(other, f.name) for f in fields(self) if f.name != "acts"
         }
         return Spend(acts=acts, **sums)
 
@@ -146,7 +144,9 @@ class Ledger:
         """Books a Spend, whether its work was just done or came from the store."""
         self.spent = self.spent + spend
         if self.currency == "seconds":
-            self.assumed |= {c for c, price_ in human_prices().items() if price_.assumed and spend.acts.get(c)}
+            self.assumed |= {
+                c for c, price_ in human_prices().items() if price_.assumed and spend.acts.get(c)
+            }
 
 
 def price_of_acts(channel: Channel, acts: int, words: int, currency: Currency) -> Spend:

@@ -94,7 +94,7 @@ def _page(group: Group, name: str) -> dict[str, Any]:
     facts = {}
     if group == "methods":
         facts["may follow a +"] = "yes" if plugin.wrapper else "no"
-        facts["asks the teacher to"] = _words(plugin.wants)
+        facts["asks the teacher to"] = _words(plugin().wants)
     if group == "evaluators" and isinstance(plugin.metrics, tuple):
         facts["metrics"] = ", ".join(f"{m.name} ({m.unit}, {m.better} is better)" for m in plugin.metrics)
     if group == "teachers":

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, ClassVar, Protocol, runtime_checkable
 
+from alignment_bench.feedback import Channel
 from alignment_bench.policy import LogitPolicy, Policy
 from alignment_bench.prompts import Prompt
 
@@ -22,8 +23,13 @@ class Method(Protocol):
 
     wrapper: ClassVar[bool]
     """may follow a `+`: changes decoding of whatever policy it is given"""
-    wants: ClassVar[tuple[str, ...]]
-    """feedback channels it needs fresh answers on (checked against the teacher before work starts)"""
+
+    @property
+    def wants(self) -> tuple[Channel, ...]:
+        """Channels it needs fresh answers on as configured, checked against the teacher before any work.
+
+        A class attribute does, where the fields change nothing.
+        """
 
     def align(self, policy: LogitPolicy, prompts: Sequence[Prompt], lab: Lab) -> Policy:
         """The aligned policy. Heavy work, randomness and feedback go through `lab` only."""

@@ -7,7 +7,7 @@ that can be wrong with a request is found here, before any work.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -239,7 +239,7 @@ def _setting(
         runtime=resolve(
             request.device, request.dtype, request.threads, source.parameters, request.engine, request.trust
         ),
-        tier=tier_of(source.parameters),
+        tier=_tier(request, source),
         formatter=formatter_of(source, task.layouts, PROMPT_TOKENS),
         decoding=decoding,
         rollout_decoding=rollouts,
@@ -249,6 +249,11 @@ def _setting(
         judge_part=judge,
         evaluators=evaluators,
     )
+
+
+def _tier(request: RunRequest, source: ModelSource) -> Tier:
+    tier = tier_of(source.parameters)
+    return tier if request.lora is None else replace(tier, lora_rank=request.lora)
 
 
 def _first_judge(task: Task, examples: TaskData) -> ResolvedPart:
@@ -274,19 +279,33 @@ def _first_teacher(task: Task, examples: TaskData) -> ResolvedPart:
         if reason is None:
             return part
         reasons.append(f"{name}: {reason}")
-    raise BadInput([Problem("teacher", f"none fits this data ({'; '.join(reasons)})", "name one with teacher=")])
+    raise BadInput(
+        [Problem("teacher", f"none fits this data ({'; '.join(reasons)})", "name one with teacher=")]
+    )
 
 
 def _unfit_judge(judge: ResolvedPart, examples: TaskData) -> list[Problem]:
     reason = judge.plugin.unfit([example.key for example in examples.test])
-    return [Problem("judge", f"{judge.name} cannot judge this data: {reason}", "choose another, or leave it out")] if reason else []
+    return (
+        [
+            Problem(
+                "judge", f"{judge.name} cannot judge this data: {reason}", "choose another, or leave it out"
+            )
+        ]
+        if reason
+        else []
+    )
 
 
 def _unfit_teacher(request: RunRequest, teacher: ResolvedPart, examples: TaskData) -> list[Problem]:
     problems = []
     if reason := teacher.plugin.unfit([example.key for example in examples.train]):
         problems.append(
-            Problem("teacher", f"{teacher.name} knows nothing of this data: {reason}", "choose another, or leave it out")
+            Problem(
+                "teacher",
+                f"{teacher.name} knows nothing of this data: {reason}",
+                "choose another, or leave it out",
+            )
         )
     for label in request.labels:
         wanted = {channel for part in label.parts for channel in part.plugin.wants}
@@ -294,7 +313,8 @@ def _unfit_teacher(request: RunRequest, teacher: ResolvedPart, examples: TaskDat
             problems.append(
                 Problem(
                     "methods",
-                    f"{label.text} needs fresh answers on {', '.join(lacking)}, which teacher {teacher.name} does not give",
+                    f"{label.text} needs fresh answers on {', '.join(lacking)}, "
+                    f"which teacher {teacher.name} does not give",
                     "leave the method out, or choose another teacher",
                 )
             )

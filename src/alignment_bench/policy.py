@@ -37,9 +37,7 @@ class LogitPolicy(Policy, Protocol):
     def formatter(self) -> Formatter:
         """How it reads prompts: the layouts it knows."""
 
-    def logprobs(
-        self, prompts: Sequence[Prompt], completions: Sequence[Completion]
-    ) -> list[list[float]]:
+    def logprobs(self, prompts: Sequence[Prompt], completions: Sequence[Completion]) -> list[list[float]]:
         """Natural-log probability of every sampled token, at temperature 1, in fp32; one list a pair."""
 
     def kl(

@@ -43,13 +43,14 @@ class RewardCard:
         form = "likelihood ratio" if self.kind == "likelihood_ratio" else "scalar head"
         known = "not measured (too few pairs)" if self.accuracy is None else f"{self.accuracy:.2f}"
         return (
-            f"reward model ({form}): {self.trained_on} comparisons, accuracy on {self.held_out} held out: {known}"
+            f"reward model ({form}): {self.trained_on} comparisons, "
+            f"accuracy on {self.held_out} held out: {known}"
             + (f"; {self.ties_dropped} ties dropped" if self.ties_dropped else "")
         )
 
 
 class RewardModel:
-    """A trained reward model in its folder: `reward.json`, `policy/`, and `reference/` or `head.safetensors`."""
+    """A trained reward model: `reward.json`, `policy/`, and `reference/` or `head.safetensors`."""
 
     def __init__(self, folder: Path, runtime: Runtime) -> None:
         self.folder = folder
@@ -79,7 +80,9 @@ class RewardModel:
         if self.card.kind == "scalar":
             from alignment_bench.training.scalar import score_scalar
 
-            return score_scalar(self._policy("policy"), self.folder / "head.safetensors", prompts, completions)
+            return score_scalar(
+                self._policy("policy"), self.folder / "head.safetensors", prompts, completions
+            )
         trained = self._policy("policy").logprobs(prompts, completions)
         reference = self._policy("reference").logprobs(prompts, completions)
         return [self.card.beta * (sum(a) - sum(b)) for a, b in zip(trained, reference, strict=True)]

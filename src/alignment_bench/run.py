@@ -32,7 +32,6 @@ from alignment_bench.results import CellRecord, MetricScores, Status, StoredSamp
 from alignment_bench.runtime import activate
 from alignment_bench.work import Work
 
-
 NO_PLACE_TO_WRITE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 """errors after which no other cell can be stored either"""
 
@@ -72,10 +71,10 @@ def announce(plan: Plan, cells: Sequence[Cell], reporter: Reporter) -> None:
     for setting in plan.settings:
         data, fold = setting.data, f", fold {setting.fold + 1} of {setting.folds}" if setting.folds else ""
         reporter.say(
-            f"{setting.task.name} on {data.source}{fold}: {len(data.train)} training and {len(data.test)} test "
-            f"prompts; model {setting.source.name}; budget {setting.budget.name} = {setting.amount:,.0f} "
-            f"{setting.teacher.paid_in}; teacher {setting.teacher_part.label}; judge {setting.judge_part.label}; "
-            f"{setting.runtime.device}, {setting.runtime.threads} thread(s)"
+            f"{setting.task.name} on {data.source}{fold}: {len(data.train)} training and "
+            f"{len(data.test)} test prompts; model {setting.source.name}; budget {setting.budget.name} = "
+            f"{setting.amount:,.0f} {setting.teacher.paid_in}; teacher {setting.teacher_part.label}; "
+            f"judge {setting.judge_part.label}; {setting.runtime.device}, {setting.runtime.threads} thread(s)"
         )
     ready = sum(results.cell_folder(plan.request.results, cell.digest).exists() for cell in cells)
     reporter.say(f"{len(cells)} cells, {ready} of them stored")
@@ -281,7 +280,9 @@ def metric_scores(panel: Panel, scores: dict[str, dict[str, Scores]]) -> Iterato
     for name, evaluator in panel.evaluators.items():
         for metric in evaluator.metrics:
             found = scores[name][metric.name]
-            yield MetricScores(metric.name, metric.unit, metric.better, found.values, found.missing, found.note)
+            yield MetricScores(
+                metric.name, metric.unit, metric.better, found.values, found.missing, found.note
+            )
 
 
 def engine_notes(policy: Policy, panel: Panel) -> list[str]:
@@ -290,7 +291,9 @@ def engine_notes(policy: Policy, panel: Panel) -> list[str]:
     if isinstance(policy, ModelPolicy):
         cut = policy.truncated([example.prompt for example in panel.examples])
         if cut:
-            notes.append(f"{cut} of {len(panel.examples)} test prompts were cut to fit the model's prompt limit")
+            notes.append(
+                f"{cut} of {len(panel.examples)} test prompts were cut to fit the model's prompt limit"
+            )
     return notes
 
 

@@ -26,7 +26,7 @@ Selection = Literal["instruct_rm", "reward_model", "likelihood", "random"]
 
 @dataclass(frozen=True, slots=True)
 class Candidates:
-    """Refinements of one answer: the plain prompt, what the refiner was shown, and the options to pick from."""
+    """Refinements of one answer: the plain prompt, what the refiner was shown, and the options."""
 
     prompt: Prompt
     shown: Prompt
@@ -64,13 +64,13 @@ def select(
     return chosen
 
 
-def instruct_rm(
-    policy: LogitPolicy, flat: Sequence[tuple[Candidates, Completion]], lab: Lab
-) -> list[float]:
+def instruct_rm(policy: LogitPolicy, flat: Sequence[tuple[Candidates, Completion]], lab: Lab) -> list[float]:
     """Mean over the policy's `accept_*` layouts of the normalised probability of the positive answer."""
     layouts = sorted(name for name in policy.formatter.layouts if name.startswith("accept"))
     if not layouts:
-        raise NotApplicable("this model has no accept_* layouts to be asked yes or no in: choose another selection")
+        raise NotApplicable(
+            "this model has no accept_* layouts to be asked yes or no in: choose another selection"
+        )
     sums = [0.0] * len(flat)
     for name in layouts:
         answers = policy.formatter.layouts[name].answers

@@ -87,7 +87,7 @@ class Work:
 
     def finetune(
         self, policy: LogitPolicy, rows: Sequence[tuple[Prompt, Completion]], settings: Settings, seed: int
-    ) -> tuple[Policy, JobResult]:
+    ) -> tuple[LogitPolicy, JobResult]:
         """The policy after supervised fine-tuning on the completions."""
         start = _model_policy(policy)
 
@@ -111,12 +111,12 @@ class Work:
             "seed": seed,
         }
         result = self._run("finetune", inputs, work)
-        return self._policy(result), result
+        return self._trained(result), result
 
     def prefer_train(
         self, policy: LogitPolicy, pairs: Sequence[Pair], beta: float, settings: Settings, seed: int
-    ) -> tuple[Policy, JobResult]:
-        """The policy after training on comparisons with the sigmoid DPO loss, reference = where it started."""
+    ) -> tuple[LogitPolicy, JobResult]:
+        """The policy after training on comparisons with the sigmoid DPO loss; reference: its start."""
         start = _model_policy(policy)
 
         def work(place: Workplace) -> None:
@@ -138,7 +138,7 @@ class Work:
             "seed": seed,
         }
         result = self._run("prefer", inputs, work)
-        return self._policy(result), result
+        return self._trained(result), result
 
     def reward_model(
         self,
@@ -193,7 +193,7 @@ class Work:
         settings: PPOSettings,
         decoding: Decoding,
         seed: int,
-    ) -> tuple[Policy, list[dict[str, float]], JobResult]:
+    ) -> tuple[LogitPolicy, list[dict[str, float]], JobResult]:
         """The policy after PPO against `reward`, and one row of diagnostics per iteration."""
         start = _model_policy(policy)
 
@@ -206,9 +206,7 @@ class Work:
 
             def roll_out(model: Any, iteration: int) -> list[Rollout]:
                 first = iteration * settings.rollouts
-                chosen = [
-                    prompts[int(order[(first + k) % len(order)])] for k in range(settings.rollouts)
-                ]
+                chosen = [prompts[int(order[(first + k) % len(order)])] for k in range(settings.rollouts)]
                 lists = start.generate_with(
                     model, chosen, n=1, decoding=decoding, seed=derive_seed("ppo", seed, iteration)
                 )
@@ -235,9 +233,9 @@ class Work:
             "seed": seed,
         }
         result = self._run("ppo", inputs, work)
-        return self._policy(result), _load(result.folder / "log.jsonl"), result
+        return self._trained(result), _load(result.folder / "log.jsonl"), result
 
-    def copy(self, policy: LogitPolicy, stream: str) -> tuple[Policy, JobResult]:
+    def copy(self, policy: LogitPolicy, stream: str) -> tuple[LogitPolicy, JobResult]:
         """The same weights saved as a trained policy would be, sampled from a stream of its own."""
         start = _model_policy(policy)
 
@@ -248,7 +246,7 @@ class Work:
             save_policy(place.folder / "policy", model, parent=start, stream=stream)
 
         result = self._run("copy", {"policy": policy.digest, "stream": stream}, work)
-        return self._policy(result), result
+        return self._trained(result), result
 
     def wrap(
         self, kind: str, settings: Mapping[str, Any], parts: Mapping[str, Policy | RewardModel]
@@ -274,6 +272,9 @@ class Work:
     def _run(self, kind: str, inputs: dict[str, Any], work: Callable[[Workplace], None]) -> JobResult:
         return self.store.run(kind, {"inputs": inputs, "engine": self._keyed}, work)
 
+    def _trained(self, result: JobResult) -> LogitPolicy:
+        return _model_policy(self._policy(result))
+
     def _policy(self, result: JobResult) -> Policy:
         from alignment_bench.models.storage import load_policy
 
@@ -291,7 +292,13 @@ def split_pairs(pairs: Sequence[Pair], seed: int) -> tuple[list[Pair], list[Pair
 
 
 def fit_reward_model(
-    folder: Path, start: ModelPolicy, pairs: Sequence[Pair], kind: Kind, beta: float, settings: Settings, seed: int
+    folder: Path,
+    start: ModelPolicy,
+    pairs: Sequence[Pair],
+    kind: Kind,
+    beta: float,
+    settings: Settings,
+    seed: int,
 ) -> None:
     """Trains and saves the weights of a reward model."""
     from alignment_bench.models.storage import save_policy
@@ -366,7 +373,7 @@ def _pair_rows(start: ModelPolicy, pairs: Sequence[Pair]) -> list[Any]:
     return rows
 
 
-def _model_policy(policy: LogitPolicy) -> ModelPolicy:
+def _model_policy(policy: Policy) -> ModelPolicy:
     from alignment_bench.errors import NotApplicable
     from alignment_bench.models.policy import ModelPolicy
 

@@ -63,7 +63,9 @@ def token_rewards(
     return rewards.masked_fill(~mask, 0.0)
 
 
-def gae(rewards: Tensor, values: Tensor, mask: Tensor, gamma: float, gae_lambda: float) -> tuple[Tensor, Tensor]:
+def gae(
+    rewards: Tensor, values: Tensor, mask: Tensor, gamma: float, gae_lambda: float
+) -> tuple[Tensor, Tensor]:
     """Generalised advantage estimates and returns, [B, C] each; the value after the last token is 0."""
     values = values.masked_fill(~mask, 0.0)
     advantages = torch.zeros_like(rewards)
@@ -97,7 +99,7 @@ class ActorCritic:
     """The policy that is trained, its frozen reference and its value head, on one device."""
 
     def __init__(self, model: Any, settings: PPOSettings, seed: int, fresh_adapter: bool) -> None:
-        """`fresh_adapter`: the model's adapter was added just now, so without it the model is its own reference."""
+        """With a `fresh_adapter`, the model without it is the reference; else a copy of the model is."""
         self.model = model
         self.settings = settings
         self.reference = None if fresh_adapter else copy.deepcopy(model).requires_grad_(False).eval()
@@ -166,7 +168,7 @@ def train_ppo(
 ) -> list[dict[str, float]]:
     """Trains the actor's model in place; returns one row of diagnostics per iteration.
 
-    `roll_out(model, iteration)` samples and scores as many completions as the settings say of the model as it is.
+    `roll_out(model, iteration)` samples and scores `rollouts` completions of the model as it is.
     `partial` holds the checkpoint from which a killed run goes on, with the same result.
     """
     settings, model = actor.settings, actor.model
@@ -276,7 +278,11 @@ def step(actor: ActorCritic, optimiser: torch.optim.Optimizer, part: Sequence[Ex
 
 
 def checkpoint(
-    partial: Path, actor: ActorCritic, optimiser: torch.optim.Optimizer, iteration: int, log: list[dict[str, float]]
+    partial: Path,
+    actor: ActorCritic,
+    optimiser: torch.optim.Optimizer,
+    iteration: int,
+    log: list[dict[str, float]],
 ) -> None:
     """Writes the state after an iteration; the file is replaced whole."""
     trained = {name: p for name, p in actor.trained.named_parameters() if p.requires_grad}

@@ -59,11 +59,13 @@ def train_likelihood_ratio(
     pad: int,
     device: str,
 ) -> list[float]:
-    """Trains `model` in place with the sigmoid DPO loss against itself before training; the loss at every step.
+    """Trains `model` in place with the sigmoid DPO loss against its own start; the loss at every step.
 
     The reference's log-probabilities are computed once, before the first step.
     """
-    chosen = sequence_logprobs(model, [p.chosen for p in pairs], settings.micro_batch, settings.bf16, pad, device)
+    chosen = sequence_logprobs(
+        model, [p.chosen for p in pairs], settings.micro_batch, settings.bf16, pad, device
+    )
     rejected = sequence_logprobs(
         model, [p.rejected for p in pairs], settings.micro_batch, settings.bf16, pad, device
     )
@@ -115,7 +117,7 @@ class ScalarHead(torch.nn.Module):
     def last(self, batch: Batch) -> Tensor:
         """The head's output at each row's last completion token, [B]: the reward of the completion."""
         index = (batch.mask.sum(1) - 1).clamp(min=0).unsqueeze(1)
-        return self(batch).gather(1, index).squeeze(1)
+        return self.forward(batch).gather(1, index).squeeze(1)
 
 
 def train_scalar_head(

@@ -10,7 +10,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from alignment_bench.completions import Completion, Decoding
@@ -237,7 +237,7 @@ class Controller:
         """Scores for PPO, inside its job: reported to the job's meter, which charges them with the rest."""
         self.ledger.authorise("score", current_spend().acts.get("score", 0) + len(prompts))
         records, result = self._ask("score", prompts, [(c.text,) for c in completions])
-        report(result.spend)
+        report(replace(result.spend, seconds=0.0))  # the job around this one times itself
         if missing := [r for r in records if r.value is None]:
             raise NotApplicable(
                 f"the teacher gave no number for {len(missing)} rollouts: {missing[0].reason}"

@@ -1,0 +1,60 @@
+"""What the methods must show on the built-in world, with intervals over seeds and prompts (slow).
+
+Only effects that are far from zero by design of the world are asserted; no order among methods is.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from alignment_bench import cli
+
+pytestmark = pytest.mark.slow
+
+METHODS = "base_copy,ilf,ilf:feedback=none,ilf:feedback=shuffled,best_of_n"
+COMMON = ("task=tldr", "evaluators=quality,length,kl", "quiet=true", "format=json")
+
+
+def rows_of(folder: Path, *argv: str) -> dict[tuple[str, str], dict[str, Any]]:
+    """Rows of a run by (method, metric)."""
+    out = folder / "table.json"
+    assert cli.main(["run", f"results={folder / 'results'}", f"out={out}", *COMMON, *argv]) == 0
+    return {(row["method"], row["metric"]): row for row in json.loads(out.read_text("utf-8"))}
+
+
+@pytest.fixture(scope="module")
+def three_seeds(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, str], dict[str, Any]]:
+    return rows_of(tmp_path_factory.mktemp("three"), f"methods={METHODS}", "seeds=0,1,2", "strict=true")
+
+
+@pytest.mark.parametrize("method", ["ilf", "best_of_n"])
+def test_gains_over_base_are_real(three_seeds: dict[tuple[str, str], dict[str, Any]], method: str) -> None:
+    row = three_seeds[method, "quality"]
+    assert row["n_seeds"] == 3
+    assert row["delta_low"] > 0
+
+
+@pytest.mark.parametrize("control", ["none", "shuffled"])
+def test_ilf_beats_its_controls(three_seeds: dict[tuple[str, str], dict[str, Any]], control: str) -> None:
+    ilf, other = three_seeds["ilf", "quality"], three_seeds[f"ilf:feedback={control}", "quality"]
+    assert ilf["delta_low"] > other["delta_high"]
+
+
+def test_a_copy_of_the_base_is_tied_with_it(three_seeds: dict[tuple[str, str], dict[str, Any]]) -> None:
+    # strict=true: the run would have ended with 1 had the control alarm fired.
+    for metric in ("quality", "quality_t1", "length"):
+        assert abs(three_seeds["base_copy", metric]["delta"]) < 0.05 * max(
+            1.0, three_seeds["base", metric]["mean"]
+        )
+    assert three_seeds["base_copy", "quality_t1"]["delta"] != 0.0
+    assert three_seeds["base_copy", "kl_to_base"]["mean"] == pytest.approx(0.0, abs=1e-7)
+
+
+def test_ppo_gains_with_five_seeds_and_moves_away(tmp_path: Path) -> None:
+    rows = rows_of(tmp_path, "methods=ppo", "seeds=0,1,2,3,4")
+    assert rows["ppo", "quality"]["delta_low"] > 0
+    assert rows["ppo", "kl_to_base"]["low"] > 0

@@ -122,7 +122,7 @@ class ILF:
             (p, r.text, a) for p, r, a in zip(prompts, records, answers, strict=True) if r.ok and r.text
         ]
         if len(usable) < len(records):
-            lab.note(f"ilf: {len(records) - len(usable)} of {len(records)} critiques were unusable")
+            lab.note(f"{len(records) - len(usable)} of {len(records)} critiques were unusable")
         if not usable:
             raise NotApplicable("the teacher wrote no usable critique")
         texts = [text for _, text, _ in usable]

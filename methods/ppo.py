@@ -76,7 +76,7 @@ class PPO:
             trained, log = lab.ppo(policy, prompts, "teacher", settings)
         first, last = log[0], log[-1]
         lab.note(
-            f"ppo: {len(log)} iterations of {settings.rollouts}; reward {first['reward']:+.2f} -> "
+            f"{len(log)} iterations of {settings.rollouts}; reward {first['reward']:+.2f} -> "
             f"{last['reward']:+.2f}, KL to start {last['kl_to_reference']:.2f} nat a sequence, "
             f"ended {last['ended']:.0%}"
         )
@@ -92,7 +92,7 @@ class PPO:
             if affordable < 1:
                 raise OverBudget(f"the budget does not pay for one iteration of {rollouts} scores")
             if affordable < iterations:
-                lab.note(f"ppo: {affordable} of {iterations} iterations, the budget ends there")
+                lab.note(f"{affordable} of {iterations} iterations, the budget ends there")
             iterations = min(iterations, affordable)
         return PPOSettings(
             iterations=iterations,

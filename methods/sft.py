@@ -69,7 +69,7 @@ class SFT:
             records = lab.feedback.refine(prompts, first)
         kept = [(p, policy.encode(r.text)) for p, r in zip(prompts, records, strict=True) if r.ok and r.text]
         if len(kept) < len(records):
-            lab.note(f"sft: {len(records) - len(kept)} of {len(records)} bought answers were unusable")
+            lab.note(f"{len(records) - len(kept)} of {len(records)} bought answers were unusable")
         return kept
 
 

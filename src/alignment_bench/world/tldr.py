@@ -27,7 +27,7 @@ def tldr(world: int) -> TaskData:
     return TaskData(
         train=train,
         test=test,
-        source=f"built-in world {VERSION}, tldr, {kind} seed {world}",
+        source=f"built-in world, version {VERSION}, {kind} seed {world}",
         digest=digest([[e.prompt.text, dict(e.key.facts), list(e.key.references)] for e in train + test]),
         notes=("synthetic posts of a closed vocabulary; never a substitute for real data",),
     )

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import os
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from alignment_bench import data, registry, runtime
-from alignment_bench.budgets import amount_of
+from alignment_bench.budgets import Currency, amount_of
+from alignment_bench.casting import mute
 from alignment_bench.errors import BadInput, Problem
 from alignment_bench.models import catalog
 
 if TYPE_CHECKING:
-    from alignment_bench.config import RunRequest
-    from alignment_bench.labels import ResolvedPart
+    from alignment_bench.config import Budget, RunRequest
 
 
 def unworkable(request: RunRequest) -> list[Problem]:
@@ -38,23 +39,17 @@ def unworkable(request: RunRequest) -> list[Problem]:
         except BadInput as error:
             problems.extend(error.problems)
     if request.teacher is not None:
-        problems += _mute(request, request.teacher)
+        problems += mute(request.teacher.plugin, request.labels)
+        problems += _in_another_currency(request.budgets, request.teacher.plugin.paid_in)
     return problems
 
 
-def _mute(request: RunRequest, teacher: ResolvedPart) -> list[Problem]:
-    """What the chosen teacher cannot do: channels that a method wants, a budget in its currency."""
-    problems = []
-    channels = set(teacher.plugin.channels)
-    for label in request.labels:
-        wanted = {channel for part in label.parts for channel in part.plugin.wants}
-        if lacking := sorted(wanted - channels):
-            what = f"{teacher.name} cannot be asked to {', '.join(lacking)}, which {label.text} needs"
-            fix = f"leave {label.text} out, or choose another teacher: bench list teachers"
-            problems.append(Problem("teacher", what, fix))
-    for budget in request.budgets:
+def _in_another_currency(budgets: Sequence[Budget], currency: Currency) -> list[Problem]:
+    """Explicit budgets that the teacher is not paid in."""
+    problems: list[Problem] = []
+    for budget in budgets:
         try:
-            amount_of(budget.name, budget.amount, budget.currency, teacher.plugin.paid_in)
+            amount_of(budget.name, budget.amount, budget.currency, currency)
         except BadInput as error:
             problems.extend(error.problems)
     return problems

@@ -19,6 +19,7 @@ from alignment_bench.errors import BenchError, NotApplicable
 from alignment_bench.feedback import COMPLETIONS_SHOWN, Ask, Channel, FeedbackRecord, Teacher
 from alignment_bench.jobs import JobResult, Workplace
 from alignment_bench.ledger import Ledger, Spend, current_spend, price_of_acts, report
+from alignment_bench.lines import dump_lines, load_lines
 from alignment_bench.policy import LogitPolicy, Policy
 from alignment_bench.preferences import collect_pairs
 from alignment_bench.prompts import Example, Prompt
@@ -126,13 +127,11 @@ class Controller:
         asks = [self._to_ask(channel, p, t) for p, t in zip(prompts, texts, strict=True)]
 
         def work(place: Workplace) -> Spend:
-            from alignment_bench.work import _dump
-
             records = self.teacher.answer(channel, asks, seed=derive_seed("teacher", self.seed))
             if len(records) != len(asks):
                 raise BenchError(f"teacher {self.teacher.name!r} gave {len(records)} of {len(asks)} answers")
             words = sum(len((r.text or "").split()) for r in records)
-            _dump(place.folder / "records.jsonl", [asdict(r) for r in records])
+            dump_lines(place.folder / "records.jsonl", [asdict(r) for r in records])
             return price_of_acts(channel, len(records), words, self.ledger.currency)
 
         inputs = {
@@ -264,8 +263,6 @@ class Controller:
 
 
 def _records(result: JobResult) -> list[FeedbackRecord]:
-    from alignment_bench.work import _load
-
     return [
         FeedbackRecord(
             **{
@@ -274,5 +271,5 @@ def _records(result: JobResult) -> list[FeedbackRecord]:
                 "spans": tuple((a, b) for a, b in row["spans"]),
             }
         )
-        for row in _load(result.folder / "records.jsonl")
+        for row in load_lines(result.folder / "records.jsonl")
     ]

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from alignment_bench import data, registry
 from alignment_bench.budgets import amount_of
+from alignment_bench.casting import cast, mute
 from alignment_bench.completions import Decoding
 from alignment_bench.config import Budget, RunRequest
 from alignment_bench.digests import digest
@@ -217,12 +218,12 @@ def _setting(
     base_decoding = task.real_decoding if plain_english and task.real_decoding else task.decoding
     decoding = Decoding(**{**asdict(base_decoding), **request.decoding})
     rollouts = task.rollout_decoding or Decoding(max_tokens=decoding.max_tokens, stop=decoding.stop)
-    teacher = request.teacher or _first_teacher(task, examples)
-    judge = request.judge or _first_judge(task, examples)
+    teacher = cast("teacher", task, examples, request.teacher)
+    judge = cast("judge", task, examples, request.judge)
     evaluators = {
         name: registry.load("evaluators", name)() for name in (request.evaluators or task.evaluators)
     }
-    problems = [*_unfit_teacher(request, teacher, examples), *_unfit_judge(judge, examples)]
+    problems = mute(teacher.plugin, request.labels)
     try:
         amount = amount_of(budget.name, budget.amount, budget.currency, teacher.plugin.paid_in)
     except BadInput as error:
@@ -254,71 +255,6 @@ def _setting(
 def _tier(request: RunRequest, source: ModelSource) -> Tier:
     tier = tier_of(source.parameters)
     return tier if request.lora is None else replace(tier, lora_rank=request.lora)
-
-
-def _first_judge(task: Task, examples: TaskData) -> ResolvedPart:
-    """The first of the task's judges that can judge these examples."""
-    keys = [example.key for example in examples.test]
-    reasons = []
-    for name in task.judges:
-        part = ResolvedPart(name, registry.load("judges", name)())
-        reason = part.plugin.unfit(keys)
-        if reason is None:
-            return part
-        reasons.append(f"{name}: {reason}")
-    raise BadInput([Problem("judge", f"none fits this data ({'; '.join(reasons)})", "name one with judge=")])
-
-
-def _first_teacher(task: Task, examples: TaskData) -> ResolvedPart:
-    """The first of the task's teachers that can answer about these examples."""
-    keys = [example.key for example in examples.train]
-    reasons = []
-    for name in task.teachers:
-        part = ResolvedPart(name, registry.load("teachers", name)())
-        reason = part.plugin.unfit(keys)
-        if reason is None:
-            return part
-        reasons.append(f"{name}: {reason}")
-    raise BadInput(
-        [Problem("teacher", f"none fits this data ({'; '.join(reasons)})", "name one with teacher=")]
-    )
-
-
-def _unfit_judge(judge: ResolvedPart, examples: TaskData) -> list[Problem]:
-    reason = judge.plugin.unfit([example.key for example in examples.test])
-    return (
-        [
-            Problem(
-                "judge", f"{judge.name} cannot judge this data: {reason}", "choose another, or leave it out"
-            )
-        ]
-        if reason
-        else []
-    )
-
-
-def _unfit_teacher(request: RunRequest, teacher: ResolvedPart, examples: TaskData) -> list[Problem]:
-    problems = []
-    if reason := teacher.plugin.unfit([example.key for example in examples.train]):
-        problems.append(
-            Problem(
-                "teacher",
-                f"{teacher.name} knows nothing of this data: {reason}",
-                "choose another, or leave it out",
-            )
-        )
-    for label in request.labels:
-        wanted = {channel for part in label.parts for channel in part.plugin.wants}
-        if lacking := sorted(wanted - set(teacher.plugin.channels)):
-            problems.append(
-                Problem(
-                    "methods",
-                    f"{label.text} needs fresh answers on {', '.join(lacking)}, "
-                    f"which teacher {teacher.name} does not give",
-                    "leave the method out, or choose another teacher",
-                )
-            )
-    return problems
 
 
 def _part_digest(group: registry.Group, part: ResolvedPart) -> str:

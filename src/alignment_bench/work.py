@@ -10,12 +10,12 @@ import json
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from alignment_bench.completions import Completion, Decoding
 from alignment_bench.digests import derive_seed, digest, generator
 from alignment_bench.jobs import JobResult, JobStore, Workplace
+from alignment_bench.lines import dump_lines, load_lines
 from alignment_bench.policy import LogitPolicy, Policy
 from alignment_bench.prompts import Prompt
 from alignment_bench.reward_models import Kind, RewardCard, RewardModel
@@ -48,7 +48,7 @@ class Work:
 
         def work(place: Workplace) -> None:
             lists = policy.generate(prompts, n=n, decoding=decoding, seed=seed)
-            _dump(place.folder / "completions.jsonl", [[asdict(c) for c in row] for row in lists])
+            dump_lines(place.folder / "completions.jsonl", [[asdict(c) for c in row] for row in lists])
 
         inputs = {
             "policy": policy.digest,
@@ -58,7 +58,7 @@ class Work:
             "seed": seed,
         }
         result = self._run("sample", inputs, work)
-        rows = _load(result.folder / "completions.jsonl")
+        rows = load_lines(result.folder / "completions.jsonl")
         return [[_completion(c) for c in row] for row in rows], result
 
     def logprobs(
@@ -67,11 +67,11 @@ class Work:
         """Log-probability of every token of each completion."""
 
         def work(place: Workplace) -> None:
-            _dump(place.folder / "logprobs.jsonl", policy.logprobs(prompts, completions))
+            dump_lines(place.folder / "logprobs.jsonl", policy.logprobs(prompts, completions))
 
         inputs = {"policy": policy.digest, "rows": digest_rows(prompts, completions)}
         result = self._run("logprobs", inputs, work)
-        return _load(result.folder / "logprobs.jsonl"), result
+        return load_lines(result.folder / "logprobs.jsonl"), result
 
     def answer_probabilities(
         self, policy: LogitPolicy, prompts: Sequence[Prompt], answers: Sequence[str]
@@ -79,11 +79,11 @@ class Work:
         """Probability of each of the answers as the next token."""
 
         def work(place: Workplace) -> None:
-            _dump(place.folder / "answers.jsonl", policy.next_token_probabilities(prompts, answers))
+            dump_lines(place.folder / "answers.jsonl", policy.next_token_probabilities(prompts, answers))
 
         inputs = {"policy": policy.digest, "prompts": digest_prompts(prompts), "answers": list(answers)}
         result = self._run("answers", inputs, work)
-        return _load(result.folder / "answers.jsonl"), result
+        return load_lines(result.folder / "answers.jsonl"), result
 
     def finetune(
         self, policy: LogitPolicy, rows: Sequence[tuple[Prompt, Completion]], settings: Settings, seed: int
@@ -101,7 +101,7 @@ class Work:
             noise = generator("finetune", seed)
             curve = finetune(model, encoded, settings, noise, start.pad, start.device)
             save_policy(place.folder / "policy", model, parent=start)
-            _dump(place.folder / "log.jsonl", [{"step": i, "loss": x} for i, x in enumerate(curve)])
+            dump_lines(place.folder / "log.jsonl", [{"step": i, "loss": x} for i, x in enumerate(curve)])
 
         prompts, completions = [p for p, _ in rows], [c for _, c in rows]
         inputs = {
@@ -122,13 +122,14 @@ class Work:
         def work(place: Workplace) -> None:
             from alignment_bench.models.storage import save_policy
             from alignment_bench.training.preference import train_likelihood_ratio
+            from alignment_bench.training.reward import pair_rows
 
             model = start.load_for_training(settings.lora_rank, seed)
             noise = generator("prefer", seed)
-            rows = _pair_rows(start, pairs)
+            rows = pair_rows(start, pairs)
             curve = train_likelihood_ratio(model, rows, beta, settings, noise, start.pad, start.device)
             save_policy(place.folder / "policy", model, parent=start)
-            _dump(place.folder / "log.jsonl", [{"step": i, "loss": x} for i, x in enumerate(curve)])
+            dump_lines(place.folder / "log.jsonl", [{"step": i, "loss": x} for i, x in enumerate(curve)])
 
         inputs = {
             "policy": policy.digest,
@@ -154,11 +155,13 @@ class Work:
         start = _model_policy(policy)
 
         def work(place: Workplace) -> None:
+            from alignment_bench.training.reward import calibrated, fit_reward_model, split_pairs, write_card
+
             train, held_out = split_pairs(pairs, seed)
             fit_reward_model(place.folder, start, train, kind, beta, settings, seed)
             card = RewardCard(kind, beta, 0.0, 1.0, len(train), ties_dropped, len(held_out), None)
-            _dump_card(place.folder, card)
-            _dump_card(place.folder, calibrated(RewardModel(place.folder, self.runtime), train, held_out))
+            write_card(place.folder, card)
+            write_card(place.folder, calibrated(RewardModel(place.folder, self.runtime), train, held_out))
 
         inputs = {
             "policy": policy.digest,
@@ -178,11 +181,11 @@ class Work:
         """Normalised reward of each completion."""
 
         def work(place: Workplace) -> None:
-            _dump(place.folder / "rewards.jsonl", model.score(prompts, completions))
+            dump_lines(place.folder / "rewards.jsonl", model.score(prompts, completions))
 
         inputs = {"reward_model": model.digest, "rows": digest_rows(prompts, completions)}
         result = self._run("rewards", inputs, work)
-        return _load(result.folder / "rewards.jsonl"), result
+        return load_lines(result.folder / "rewards.jsonl"), result
 
     def ppo(
         self,
@@ -222,7 +225,7 @@ class Work:
             actor = ActorCritic(model, settings, derive_seed("value head", seed), fresh_adapter)
             log = train_ppo(actor, roll_out, seed, start.pad, start.device, place.partial)
             save_policy(place.folder / "policy", model, parent=start)
-            _dump(place.folder / "log.jsonl", log)
+            dump_lines(place.folder / "log.jsonl", log)
 
         inputs = {
             "policy": policy.digest,
@@ -233,7 +236,7 @@ class Work:
             "seed": seed,
         }
         result = self._run("ppo", inputs, work)
-        return self._trained(result), _load(result.folder / "log.jsonl"), result
+        return self._trained(result), load_lines(result.folder / "log.jsonl"), result
 
     def copy(self, policy: LogitPolicy, stream: str) -> tuple[LogitPolicy, JobResult]:
         """The same weights saved as a trained policy would be, sampled from a stream of its own."""
@@ -281,69 +284,6 @@ class Work:
         return load_policy(result.folder / "policy", self.runtime)
 
 
-def split_pairs(pairs: Sequence[Pair], seed: int) -> tuple[list[Pair], list[Pair]]:
-    """Nine tenths to train on and one tenth held out, no prompt on both sides; all of fewer than 20 train."""
-    if len(pairs) < 20:
-        return list(pairs), []
-    ids = sorted({prompt.id for prompt, _, _ in pairs})
-    order = generator("held-out comparisons", seed).permutation(len(ids))
-    held = {ids[int(i)] for i in order[: max(1, len(ids) // 10)]}
-    return [p for p in pairs if p[0].id not in held], [p for p in pairs if p[0].id in held]
-
-
-def fit_reward_model(
-    folder: Path,
-    start: ModelPolicy,
-    pairs: Sequence[Pair],
-    kind: Kind,
-    beta: float,
-    settings: Settings,
-    seed: int,
-) -> None:
-    """Trains and saves the weights of a reward model."""
-    from alignment_bench.models.storage import save_policy
-    from alignment_bench.training.preference import ScalarHead, train_likelihood_ratio, train_scalar_head
-    from alignment_bench.training.scalar import save_head
-
-    model = start.load_for_training(settings.lora_rank, seed)
-    noise = generator("reward model", seed)
-    rows = _pair_rows(start, pairs)
-    if kind == "likelihood_ratio":
-        train_likelihood_ratio(model, rows, beta, settings, noise, start.pad, start.device)
-        shutil.copytree(start.folder, folder / "reference")
-    else:
-        head = ScalarHead(model, derive_seed("scalar head", seed))
-        train_scalar_head(head, rows, settings, noise, start.pad, start.device)
-        save_head(head, folder / "head.safetensors")
-    save_policy(folder / "policy", model, parent=start)
-
-
-def calibrated(model: RewardModel, train: Sequence[Pair], held_out: Sequence[Pair]) -> RewardCard:
-    """The model's card with its normalisation (over training completions) and held-out accuracy."""
-    import statistics
-    from dataclasses import replace
-
-    def raw(pairs: Sequence[Pair]) -> tuple[list[float], list[float]]:
-        prompts = [prompt for prompt, _, _ in pairs]
-        return (
-            model.raw(prompts, [chosen for _, chosen, _ in pairs]),
-            model.raw(prompts, [rejected for _, _, rejected in pairs]),
-        )
-
-    chosen, rejected = raw(train)
-    everything = chosen + rejected
-    accuracy = None
-    if held_out:
-        wins, losses = raw(held_out)
-        accuracy = sum((a > b) + 0.5 * (a == b) for a, b in zip(wins, losses, strict=True)) / len(held_out)
-    return replace(
-        model.card,
-        mean=statistics.fmean(everything),
-        scale=statistics.pstdev(everything) or 1.0,
-        accuracy=accuracy,
-    )
-
-
 def digest_prompts(prompts: Sequence[Prompt]) -> str:
     """Digest of prompts as they would be put to a policy."""
     return digest([asdict(prompt) for prompt in prompts])
@@ -362,17 +302,6 @@ def digest_pairs(pairs: Sequence[Pair]) -> str:
     )
 
 
-def _pair_rows(start: ModelPolicy, pairs: Sequence[Pair]) -> list[Any]:
-    from alignment_bench.training.batches import Row
-    from alignment_bench.training.preference import PairRow
-
-    rows = []
-    for prompt, chosen, rejected in pairs:
-        ids = tuple(start.render(prompt))
-        rows.append(PairRow(Row(ids, chosen.tokens), Row(ids, rejected.tokens)))
-    return rows
-
-
 def _model_policy(policy: Policy) -> ModelPolicy:
     from alignment_bench.errors import NotApplicable
     from alignment_bench.models.policy import ModelPolicy
@@ -380,21 +309,6 @@ def _model_policy(policy: Policy) -> ModelPolicy:
     if not isinstance(policy, ModelPolicy):
         raise NotApplicable(f"{type(policy).__name__} has no weights of its own to train")
     return policy
-
-
-def _dump(path: Path, rows: Sequence[Any]) -> None:
-    with path.open("w", encoding="utf-8") as file:
-        for row in rows:
-            file.write(json.dumps(row, ensure_ascii=False) + "\n")
-
-
-def _load(path: Path) -> list[Any]:
-    with path.open(encoding="utf-8") as file:
-        return [json.loads(line) for line in file]
-
-
-def _dump_card(folder: Path, card: RewardCard) -> None:
-    (folder / "reward.json").write_text(json.dumps(asdict(card), indent=1), "utf-8")
 
 
 def _completion(stored: dict[str, Any]) -> Completion:

@@ -1,0 +1,53 @@
+"""Who plays teacher and judge: the ones asked for, or the first of the task's that fit the data."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+from alignment_bench import registry
+from alignment_bench.errors import BadInput, Problem
+from alignment_bench.feedback import Teacher
+from alignment_bench.labels import ResolvedLabel, ResolvedPart
+from alignment_bench.prompts import Key
+from alignment_bench.task import Task, TaskData
+
+Role = Literal["teacher", "judge"]
+
+
+def cast(role: Role, task: Task, examples: TaskData, asked: ResolvedPart | None) -> ResolvedPart:
+    """The part that plays the role. Raises BadInput where it, or every candidate, is unfit for the data."""
+    keys = keys_for(role, examples)
+    if asked is not None:
+        if reason := asked.plugin.unfit(keys):
+            what = f"{asked.name} knows nothing of this data: {reason}"
+            raise BadInput([Problem(role, what, f"choose another, or leave {role}= out")])
+        return asked
+    reasons = []
+    for name in task.teachers if role == "teacher" else task.judges:
+        part = ResolvedPart(name, registry.load(_GROUPS[role], name)())
+        reason = part.plugin.unfit(keys)
+        if reason is None:
+            return part
+        reasons.append(f"{name}: {reason}")
+    raise BadInput([Problem(role, f"none fits this data ({'; '.join(reasons)})", f"name one with {role}=")])
+
+
+def keys_for(role: Role, examples: TaskData) -> list[Key]:
+    """The Keys the role works with: teachers see training examples, judges test examples."""
+    return [example.key for example in (examples.train if role == "teacher" else examples.test)]
+
+
+def mute(teacher: Teacher, labels: Sequence[ResolvedLabel]) -> list[Problem]:
+    """A problem for every label that needs fresh answers which the teacher does not give."""
+    problems = []
+    for label in labels:
+        wanted = {channel for part in label.parts for channel in part.plugin.wants}
+        if lacking := sorted(wanted - set(teacher.channels)):
+            what = f"{teacher.name} cannot be asked to {', '.join(lacking)}, which {label.text} needs"
+            fix = f"leave {label.text} out, or choose another teacher: bench list teachers"
+            problems.append(Problem("teacher", what, fix))
+    return problems
+
+
+_GROUPS: dict[Role, registry.Group] = {"teacher": "teachers", "judge": "judges"}

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
+from alignment_bench.budgets import price
 from alignment_bench.completions import Completion, Decoding
 from alignment_bench.digests import derive_seed, digest
 from alignment_bench.errors import BenchError, NotApplicable
@@ -131,7 +132,8 @@ class Controller:
             if len(records) != len(asks):
                 raise BenchError(f"teacher {self.teacher.name!r} gave {len(records)} of {len(asks)} answers")
             words = sum(len((r.text or "").split()) for r in records)
-            dump_lines(place.folder / "records.jsonl", [asdict(r) for r in records])
+            cost = price(channel, self.ledger.currency)
+            dump_lines(place.folder / "records.jsonl", [asdict(replace(r, cost=cost)) for r in records])
             return price_of_acts(channel, len(records), words, self.ledger.currency)
 
         inputs = {

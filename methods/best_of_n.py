@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import ClassVar, Literal
 
 from alignment_bench.completions import Completion, Decoding
-from alignment_bench.digests import digest
+from alignment_bench.digests import derive_seed, digest
 from alignment_bench.feedback import Channel
 from alignment_bench.lab import Lab
 from alignment_bench.models.storage import load_policy
@@ -74,7 +74,9 @@ class BestOfNPolicy:
         self, prompts: Sequence[Prompt], *, n: int, decoding: Decoding, seed: int
     ) -> list[list[Completion]]:
         """The best of `self.n` samples for each of the `n` answers; groups of samples never overlap."""
-        drawn = self.inner.generate(prompts, n=n * self.n, decoding=decoding, seed=seed)
+        # A stream of its own: the candidates are not the very answers that the base gives at this seed.
+        own = seed if self.n == 1 else derive_seed("best_of_n", seed)
+        drawn = self.inner.generate(prompts, n=n * self.n, decoding=decoding, seed=own)
         flat = [(prompt, c) for prompt, row in zip(prompts, drawn, strict=True) for c in row]
         scores = iter(self.reward_model.score([p for p, _ in flat], [c for _, c in flat]))
         return [self._best(row, [next(scores) for _ in row]) for row in drawn]

@@ -5,7 +5,10 @@ refines each answer under its feedback several times, one refinement is selected
 fine-tuned on prompt -> refinement. Feedback is in no fine-tuning prompt and not available at test time.
 
 Deviations: the base itself refines (the paper's refiner is an instruction-tuned sibling); later rounds
-retrain the base on the pool of all rounds; loss on the refinement only, prompt loss weight 0; selection by
+retrain the base on the pool of all rounds; loss on the refinement only, prompt loss weight 0; answers and
+refinements at top_p 1 (paper .95); on models that read plain English the default layout shows the refiner
+the task and the critique alone, not the answer, which harms a small model, and without feedback the task
+alone (`layout=refine_paper` is the paper's, with both); selection by
 InstructRM needs a model that can answer yes or no, so other selections are offered, and small models
 default to one of them. Text is not post-processed: a refinement is trained on as it was sampled.
 
@@ -46,7 +49,7 @@ class ILF:
     reward_share: float = field(default=0.34, metadata={"min": 0.0, "max": 0.9})
     """share of the budget that buys comparisons where selection=reward_model"""
     layout: str = "refine"
-    """layout that shows the answer and its feedback; feedback=none uses `improve` in its place"""
+    """layout put to the refiner, as refine or refine_paper; feedback=none uses improve in refine's place"""
     learning_rate: float | None = field(default=None, metadata={"min": 0.0})
     """peak learning rate; None: by model size"""
     epochs: int | None = field(default=None, metadata={"min": 1})
@@ -79,7 +82,10 @@ class ILF:
 
     def batches(self, prompts: Sequence[Prompt], lab: Lab) -> list[list[Prompt]]:
         """The prompts of each round: as many as the budget pays critiques for, split evenly."""
-        affordable = min(lab.feedback.affordable("critique"), len(prompts))
+        paid = lab.feedback.affordable("critique")
+        affordable = min(paid, len(prompts))
+        if affordable < paid:
+            lab.note(f"{affordable} of {paid} affordable critiques: one a training prompt")
         rounds = min(self.rounds or lab.tier.ilf_rounds, affordable)
         if rounds < 1:
             raise OverBudget("the budget does not pay for a single critique: raise budget=")
@@ -148,7 +154,15 @@ class ILF:
             drawn = list(drawn)
             for i, row in zip(short, more, strict=True):
                 drawn[i] = drawn[i] + row
-        return [list({c.text: c for c in reversed(row)}.values())[::-1][: self.refinements] for row in drawn]
+        return [distinct(row)[: self.refinements] for row in drawn]
+
+
+def distinct(row: Sequence[Completion]) -> list[Completion]:
+    """The first completion of each text, in the order in which the texts were first drawn."""
+    first: dict[str, Completion] = {}
+    for completion in row:
+        first.setdefault(completion.text, completion)
+    return list(first.values())
 
 
 def shuffled(texts: Sequence[str], order: Sequence[int]) -> list[str]:

@@ -5,9 +5,13 @@ with estimator k1, GAE, whitened advantages, no reward whitening, clipped value 
 AdamW eps 1e-5, linear decay; see `alignment_bench.training.ppo`.
 
 Deviations: the reward model is bought from the annotation budget by comparing the base's own samples, its
-scores are normalised to mean 0 *and* spread 1 on those; the policy starts from the base unless init= says
-otherwise; the value function is not initialised from the reward model; rollouts at temperature 1 (.7 in
-both papers), so that the KL penalty is that of the policy itself.
+scores are normalised to mean 0 *and* spread 1 on those (fresh samples spread less); the policy starts from
+the base unless init= says otherwise; the value function is not initialised from the reward model; rollouts
+at temperature 1 (.7 in both papers), so that the KL penalty is that of the policy itself; 2 passes over each
+round's rollouts and a KL coefficient of .1 (4 and .05 in both papers, which on the built-in development
+worlds over-optimise the reward model: it soars at 12 nat of KL while gold quality falls back). With
+reward=teacher the raw scores are the reward: the KL coefficient and the score of a missing EOS are then in
+the teacher's units.
 """
 
 from __future__ import annotations
@@ -31,7 +35,7 @@ class PPO:
     wrapper: ClassVar[bool] = False
 
     reward: Literal["model", "teacher"] = "model"
-    """score rollouts with a reward model, or ask the teacher for every one"""
+    """score rollouts with a reward model, or ask the teacher for every one (raw scores, its own scale)"""
     reward_kind: Literal["likelihood_ratio", "scalar"] = "likelihood_ratio"
     """form of the reward model"""
     iterations: int | None = field(default=None, metadata={"min": 1})

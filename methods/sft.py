@@ -48,7 +48,10 @@ class SFT:
         """The policy after fine-tuning on the source's answers."""
         order = [prompts[int(i)] for i in lab.random("prompts").permutation(len(prompts))]
         channel: Channel = "refine" if self.source == "teacher" else "demonstrate"
-        chosen = order[: lab.feedback.affordable(channel)]
+        paid = lab.feedback.affordable(channel)
+        chosen = order[:paid]
+        if len(chosen) < paid:
+            lab.note(f"{len(chosen)} of {paid} affordable answers: one a training prompt")
         if not chosen:
             raise OverBudget(f"the budget does not pay for a single {channel} act: raise budget=")
         settings = lab.settings(

@@ -216,8 +216,8 @@ def test_win_rates_with_ties_half_and_references_in_turn() -> None:
     scores = run("win_rate")
     # p0: 3 words tie with 3, 4 beat 3; p1: 2 tie with 2, none lose to 7.
     assert scores["win_rate_vs_reference"].values == (0.75, 0.25)
-    # p0: 3 beat 2, 4 tie with 4; p1: 2 lose to 3, none lose to 1.
-    assert scores["win_rate_vs_base"].values == (0.75, 0.0)
+    # Against the base's other sample. p0: 3 lose to 4, 4 beat 2; p1: 2 beat 1, none lose to 3.
+    assert scores["win_rate_vs_base"].values == (0.5, 0.5)
     assert scores["win_rate_vs_base"].note == ""
 
 
@@ -242,7 +242,7 @@ def test_unparsed_verdicts_count_half_and_are_told() -> None:
 def test_a_judge_by_nearness_does_not_judge_the_reference() -> None:
     scores = run("win_rate", judge=ByLength(against_reference=False))
     assert "nearness to the reference" in scores["win_rate_vs_reference"].missing
-    assert scores["win_rate_vs_base"].values == (0.75, 0.0)
+    assert scores["win_rate_vs_base"].values == (0.5, 0.5)
     for score in run("win_rate", judge=ByLength(blind="cannot read")).values():
         assert score.missing == "judge by_length: cannot read"
 
@@ -334,3 +334,10 @@ def test_the_doubles_here_meet_the_contracts() -> None:
     assert isinstance(Model(), LogitPolicy)
     assert isinstance(Sampler(), Policy) and not isinstance(Sampler(), LogitPolicy)
     assert isinstance(ByLength(), Judge)
+
+
+def test_a_win_rate_against_base_is_not_pulled_to_a_half_by_shared_random_numbers() -> None:
+    from alignment_bench.evaluators.win_rate import _others
+
+    assert _others(["a", "b", "c"], 1) == ["a", "c"]
+    assert _others(["a"], 0) == ["a"]  # one sample: there is no other

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from alignment_bench import controller, registry, run
 from alignment_bench.completions import Decoding
+from alignment_bench.digests import derive_seed
 from alignment_bench.methods import ilf
 from alignment_bench.models import loading
 from alignment_bench.models.storage import load_policy
@@ -91,12 +92,14 @@ def test_best_of_one_is_base(small_tldr: Any) -> None:
 
 
 def test_best_of_n_returns_the_best_of_the_bases_samples(small_tldr: Any) -> None:
-    """Each answer is the highest-scoring of its own group of the base's draws, ties to the earliest."""
+    """Each answer is the highest-scoring of its own group of draws of the base, ties to the earliest; the
+    draws are a stream of their own, so that none of them is the very answer base gives at this seed."""
     cell = small_tldr.cell("best_of_n:n=4")
     base, best = run.base_of(cell.setting), small_tldr.align(cell).policy
     prompts = [e.prompt for e in cell.setting.data.test]
     answers = best.generate(prompts, n=2, decoding=AT_ONE, seed=8)
-    drawn = base.generate(prompts, n=8, decoding=AT_ONE, seed=8)
+    drawn = base.generate(prompts, n=8, decoding=AT_ONE, seed=derive_seed("best_of_n", 8))
+    assert drawn != base.generate(prompts, n=8, decoding=AT_ONE, seed=8)
     for prompt, chosen, row in zip(prompts, answers, drawn, strict=True):
         scores = best.reward_model.score([prompt] * 8, row)
         for k in (0, 1):
@@ -200,3 +203,17 @@ def test_sft_trains_on_what_was_written(
     base: Any = run.base_of(cell.setting)
     assert {prompt.id: completion.text for prompt, completion in rows} == written
     assert all(completion.tokens[-1] in base.eos for _, completion in rows)
+
+
+def test_distinct_refinements_keep_the_first_of_each_text() -> None:
+    from alignment_bench.completions import Completion
+    from alignment_bench.methods.ilf import distinct
+
+    row = [Completion(text, (i,), "eos") for i, text in enumerate("ABCDAEFGHA")]
+    assert [(c.text, c.tokens[0]) for c in distinct(row)[:5]] == [
+        ("A", 0),
+        ("B", 1),
+        ("C", 2),
+        ("D", 3),
+        ("E", 5),
+    ]

@@ -181,7 +181,7 @@ def _line(label: str, stored: Sequence[CellRecord], folds: int, notes: tuple[str
         latest[cell.seed, cell.fold] = cell
     if len(latest) < len(stored):
         hidden = len(stored) - len(latest)
-        notes = (*notes, f"{hidden} older cells of the same seeds on another device or engine not shown")
+        notes = (*notes, f"{hidden} older cells of the same seeds not shown")
     seeds: list[int] = []
     bad: list[tuple[int, Status, str]] = []
     stored_seeds = sorted({seed for seed, _ in latest})
@@ -273,7 +273,7 @@ def _sources(cell: CellRecord) -> tuple[dict[str, Any], dict[str, Any]]:
     plugins: Mapping[str, Any] = cell.code.get("plugins", {})
     own = {name: value for name, value in plugins.items() if name.startswith("methods/")}
     shared = {name: value for name, value in plugins.items() if name not in own}
-    return {"core": cell.code.get("core"), **shared}, own
+    return {"core": cell.code.get("core"), "terms": cell.code.get("terms"), **shared}, own
 
 
 def _variant(cell: CellRecord) -> str:

@@ -143,7 +143,7 @@ class Controller:
             "prompts": digest_prompts([a.prompt for a in asks]),
             "texts": digest([list(t) for t in texts]),
             "seed": self.seed,
-            "currency": self.ledger.currency,
+            "price": [price(channel, self.ledger.currency), self.ledger.currency],
         }
         self._progress(f"ask {channel}")
         result = self.work.store.run("ask", inputs, work)
@@ -228,7 +228,12 @@ class Controller:
             scorer, key = reward.score, reward.digest
         else:
             self.ledger.authorise("score", settings.iterations * settings.rollouts)
-            scorer, key = self._teacher_scores, digest(["teacher", self._teacher_digest, self._data_digest])
+            scorer, key = (
+                self._teacher_scores,
+                digest(
+                    ["teacher", self._teacher_digest, self._data_digest, price("score", self.ledger.currency)]
+                ),
+            )
         decoding = decoding or self.rollout_decoding
         trained, log, result = self.work.ppo(policy, prompts, scorer, key, settings, decoding, self.seed)
         self._charge(result)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from math import isinf, isnan, nan
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from alignment_bench.jobs import Workplace
 from alignment_bench.ledger import Spend
 from alignment_bench.policy import LogitPolicy, Policy
 from alignment_bench.prompts import Example
-from alignment_bench.work import Work
+from alignment_bench.work import Work, digest_prompts
 
 Samples = dict[str, list[list[Completion]]]
 
@@ -94,6 +95,7 @@ def score(
             "samples": drawn[1],
             "base_samples": base_drawn[1],
             "data": panel.data_digest,
+            "prompts": digest_prompts(evidence.prompts),
             "runtime": work.runtime.keyed(),
         }
         out[name] = _score_one(work, name, evaluator, evidence, inputs)
@@ -105,7 +107,8 @@ def _score_one(
 ) -> dict[str, Scores]:
     def do(place: Workplace) -> None:
         scores = _checked(name, evaluator, evidence)
-        text = json.dumps({metric: asdict(values) for metric, values in scores.items()}, allow_nan=False)
+        stored = {metric: {**asdict(one), "values": _plain(metric, one)} for metric, one in scores.items()}
+        text = json.dumps(stored, allow_nan=False)
         (place.folder / "scores.json").write_text(text, "utf-8")
 
     result = work.store.run("score", {"name": name, **inputs}, do)
@@ -133,9 +136,20 @@ def _checked(name: str, evaluator: Evaluator, evidence: Evidence) -> dict[str, S
     return scores
 
 
+def _plain(metric: str, scores: Scores) -> list[float | None]:
+    """Values as JSON holds them: None for a prompt without one (nan). Raises ValueError on infinity."""
+    if any(isinf(value) for value in scores.values):
+        raise ValueError(f"{metric} has an infinite value: give nan for a prompt that cannot be scored")
+    return [None if isnan(value) else value for value in scores.values]
+
+
 def _read(path: Path) -> dict[str, Scores]:
     stored = json.loads(path.read_text("utf-8"))
     return {
-        metric: Scores(tuple(values["values"]), values["missing"], values["note"])
+        metric: Scores(
+            tuple(nan if value is None else value for value in values["values"]),
+            values["missing"],
+            values["note"],
+        )
         for metric, values in stored.items()
     }

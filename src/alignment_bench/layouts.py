@@ -9,10 +9,12 @@ layout    slots                 asks for
 answer    -                     an answer to the prompt
 refine    completion, critique  a better answer than `completion` that takes up `critique`
 improve   completion            a better answer than `completion`; the same words without feedback
+*_paper   as above              the same in a paper's own layout, where the task's default differs
 accept_*  completion, critique  one word of the layout's `answers`: does the completion do it?
 ========  ====================  ==================================================================
 
-The slot `prompt` is always there: the content of the last message.
+The slot `prompt` is always there: the content of the last message. A template need not show every slot: a
+task for small models may leave the completion out of `refine`, and says so.
 """
 
 from __future__ import annotations

@@ -9,17 +9,18 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from alignment_bench import data, registry
-from alignment_bench.budgets import amount_of
+from alignment_bench import data, embedding, registry
+from alignment_bench.budgets import amount_of, price
 from alignment_bench.casting import cast, mute
 from alignment_bench.completions import Decoding
 from alignment_bench.config import Budget, RunRequest
-from alignment_bench.digests import digest
+from alignment_bench.digests import digest, digest_file
 from alignment_bench.errors import BadInput, Problem
 from alignment_bench.evaluation import Evaluator
-from alignment_bench.feedback import Judge, Teacher
+from alignment_bench.feedback import CHANNELS, Judge, Teacher
 from alignment_bench.formatter import Formatter
 from alignment_bench.jobs import CORE_VERSION
 from alignment_bench.labels import ResolvedLabel, ResolvedPart
@@ -79,8 +80,30 @@ class Setting:
 
     @cached_property
     def judge_digest(self) -> str:
-        """Digest of the judge's source file and fields."""
-        return _part_digest("judges", self.judge_part)
+        """Digest of the judge's source file and fields, and of what it says it can do on this machine."""
+        return digest([_part_digest("judges", self.judge_part), self.judge.caption()])
+
+    @cached_property
+    def init(self) -> str:
+        """What training starts from: `base`, `sft`, or the name and digest of a stored policy."""
+        if self.request.init in ("base", "sft"):
+            return self.request.init
+        folder = Path(self.request.init)
+        return f"{folder.name}@{digest_file(folder / 'policy.json')[:16]}"
+
+    @cached_property
+    def terms(self) -> str:
+        """Digest of what cells must share to be pooled besides what a table prints."""
+        return digest(
+            [
+                asdict(self.tier),
+                self.request.share,
+                asdict(self.rollout_decoding),
+                self.runtime.keyed(),
+                self.identity["prices"],
+                self.judge_digest,
+            ]
+        )
 
     @cached_property
     def evaluator_digests(self) -> Mapping[str, str]:
@@ -109,7 +132,9 @@ class Setting:
             "teacher": self.teacher_digest,
             "judge": self.judge_digest,
             "evaluators": dict(self.evaluator_digests),
-            "init": self.request.init,
+            "init": self.init,
+            "prices": {c: price(c, self.teacher.paid_in) for c in CHANNELS},
+            "embedding": embedding.available() if self.judge.score([], [], []) is None else None,
             "share": self.request.share,
             "runtime": self.runtime.keyed(),
         }
@@ -141,11 +166,14 @@ class Cell:
     @cached_property
     def digest(self) -> str:
         """Names the cell's folder: equal exactly when nothing that can change a number differs."""
-        methods = [
-            [part["name"], part["fields"], registry.digest("methods", part["name"])]
-            for part in self.label.configuration
-        ]
+        methods = [[p.name, p.fields, registry.digest("methods", p.name)] for p in self.trained]
         return digest({**self.setting.identity, "methods": methods, "seed": self.seed})
+
+    @property
+    def trained(self) -> tuple[ResolvedPart, ...]:
+        """The parts without a leading `base` that changes nothing: `base+best_of_n` is `best_of_n`."""
+        leading = len(self.parts) > 1 and self.parts[0].name == "base" and self.setting.request.init == "base"
+        return self.parts[1:] if leading else self.parts
 
 
 @dataclass(frozen=True)

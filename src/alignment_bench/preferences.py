@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from alignment_bench.completions import Completion
-from alignment_bench.errors import OverBudget
+from alignment_bench.errors import NotApplicable, OverBudget
 from alignment_bench.policy import Policy
 from alignment_bench.prompts import Prompt
 
@@ -42,10 +42,18 @@ def collect_pairs(
         [first for _, first, _ in candidates],
         [second for _, _, second in candidates],
     )
+    if len(candidates) < wanted:
+        lab.note(
+            f"{len(candidates)} of {wanted} affordable comparisons: too few samples with different texts"
+        )
+    if unusable := sum(record.preference is None for record in records):
+        lab.note(f"{unusable} of {len(records)} comparisons got no usable answer")
     pairs = []
     for record, (prompt, first, second) in zip(records, candidates, strict=True):
         if record.preference == "first":
             pairs.append((prompt, first, second))
         elif record.preference == "second":
             pairs.append((prompt, second, first))
-    return pairs, len(records) - len(pairs)
+    if not pairs:
+        raise NotApplicable(f"none of {len(records)} comparisons preferred one answer to the other")
+    return pairs, sum(record.preference == "tie" for record in records)

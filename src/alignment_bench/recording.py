@@ -41,7 +41,7 @@ def blank_record(cell: Cell, started: datetime) -> CellRecord:
         currency=setting.teacher.paid_in,
         teacher=setting.teacher_part.label,
         judge=setting.judge_part.label,
-        init=setting.request.init,
+        init=setting.init,
         format_digest=setting.formatter.digest,
         decoding=_listed(asdict(setting.decoding)),
         evaluators=tuple(setting.evaluators),
@@ -51,7 +51,7 @@ def blank_record(cell: Cell, started: datetime) -> CellRecord:
         flags=("self-judged",) if setting.self_judged else (),
         captions=captions(setting),
         versions=provenance.versions(),
-        code={**provenance.code(), "plugins": cell.plugins},
+        code={**provenance.code(), "plugins": cell.plugins, "terms": setting.terms},
         started=started.isoformat(timespec="seconds"),
     )
 

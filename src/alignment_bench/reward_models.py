@@ -1,4 +1,4 @@
-"""Reward models on disk: scores of completions, normalised to mean 0 and spread 1 on the base's samples."""
+"""Reward models on disk: scores normalised to mean 0 and spread 1 on the completions they were trained on."""
 
 from __future__ import annotations
 

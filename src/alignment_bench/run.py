@@ -21,7 +21,7 @@ from alignment_bench.controller import Controller
 from alignment_bench.errors import BadInput, BenchError, CorruptResult, NotApplicable, OverBudget
 from alignment_bench.evaluate import Panel, draw, score
 from alignment_bench.jobs import JobStore
-from alignment_bench.ledger import Ledger, Spend
+from alignment_bench.ledger import Ledger, Spend, metering
 from alignment_bench.models.storage import base_policy, load_policy
 from alignment_bench.plan import UNTRAINED, Cell, Plan, Setting, make_plan
 from alignment_bench.policy import LogitPolicy, Policy
@@ -175,8 +175,11 @@ def align(cell: Cell, work: Work, base: LogitPolicy, reporter: Reporter) -> Alig
     policy: Policy = start_of(cell, base, controller)
     for part, share in zip(cell.parts, shares(cell), strict=True):
         ledger.open_part(share)
-        with controller.open_lab() as lab:
+        with controller.open_lab() as lab, metering() as outside:
             policy = part.plugin.align(policy, list(prompts), lab)
+        if outside.total != Spend():
+            ledger.charge(outside.total)
+            controller.note(f"{part.name} ran models outside its lab: charged, but not stored for a resume")
     if ledger.assumed:
         controller.note(f"assumed price: {', '.join(sorted(ledger.assumed))}")
     return Aligned(policy, ledger.spent, tuple(controller.notes))

@@ -171,8 +171,9 @@ def _spend(block: Block) -> Columns:
 
 def _mean_spend(line: Line, name: str) -> dict[str, float]:
     totals: dict[str, float] = {}
-    seeds = len({cell.seed for cell in line.cells})
-    for cell in line.cells:
+    cells = [cell for cell in line.cells if cell.seed in line.seeds] or line.cells
+    seeds = len({cell.seed for cell in cells})
+    for cell in cells:
         stored: Mapping[str, Any] = getattr(cell, name)
         flat = {f"acts/{channel}": count for channel, count in stored.get("acts", {}).items()}
         for key, value in (flat | {key: stored[key] for key in stored if key != "acts"}).items():

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from alignment_bench import registry
 from alignment_bench.completions import Completion, Decoding
 from alignment_bench.digests import derive_seed, digest, generator
 from alignment_bench.jobs import JobResult, JobStore, Workplace
@@ -52,6 +54,7 @@ class Work:
 
         inputs = {
             "policy": policy.digest,
+            "wrappers": wrapper_sources(policy),
             "prompts": digest_prompts(prompts),
             "n": n,
             "decoding": asdict(decoding),
@@ -210,10 +213,18 @@ class Work:
             def roll_out(model: Any, iteration: int) -> list[Rollout]:
                 first = iteration * settings.rollouts
                 chosen = [prompts[int(order[(first + k) % len(order)])] for k in range(settings.rollouts)]
+                # A prompt that occurs k times gets k samples of its own, not k copies of one.
+                times = Counter(prompt.id for prompt in chosen)
+                distinct = list({prompt.id: prompt for prompt in chosen}.values())
                 lists = start.generate_with(
-                    model, chosen, n=1, decoding=decoding, seed=derive_seed("ppo", seed, iteration)
+                    model,
+                    distinct,
+                    n=max(times.values()),
+                    decoding=decoding,
+                    seed=derive_seed("ppo", seed, iteration),
                 )
-                completions = [row[0] for row in lists]
+                rows = {prompt.id: iter(row) for prompt, row in zip(distinct, lists, strict=True)}
+                completions = [next(rows[prompt.id]) for prompt in chosen]
                 scores = reward(chosen, completions)
                 return [
                     Rollout(Row(tuple(start.render(p)), c.tokens), float(s), c.end != "length")
@@ -282,6 +293,12 @@ class Work:
         from alignment_bench.models.storage import load_policy
 
         return load_policy(result.folder / "policy", self.runtime)
+
+
+def wrapper_sources(policy: Policy) -> dict[str, str]:
+    """Source digest of every method plugin whose decode-time code is part of the policy."""
+    kinds = {json.loads(path.read_text("utf-8"))["kind"] for path in policy.folder.rglob("policy.json")}
+    return {kind: registry.digest("methods", kind) for kind in sorted(kinds - {"model"})}
 
 
 def digest_prompts(prompts: Sequence[Prompt]) -> str:

@@ -194,6 +194,8 @@ class ModelPolicy:
         )
         self.notes += [note for note in drawn.notes if note not in self.notes]
         generated = sum(len(c.tokens) for row in drawn.completions for c in row)
+        if decoding.temperature == 0:
+            generated //= n  # drawn once, handed out n times
         self._report(sum(map(len, ids)) + generated, generated=generated)
         return drawn.completions
 

@@ -50,12 +50,13 @@ def optimise(
     settings: Settings,
     generator: np.random.Generator,
     device: str,
+    rows_per_item: int = 1,
 ) -> list[float]:
     """Trains in place; returns the loss of every step.
 
     `loss(items)` gives the *sum* of the loss over a micro-batch and the tokens that went through the
     model; `weight(items)` the number of terms in that sum, so that a step's gradient is that of the mean
-    over the effective batch, whatever the micro-batch.
+    over the effective batch, whatever the micro-batch. An item is `rows_per_item` rows of the model's batch.
     """
     optimiser = make_optimiser(model, settings.learning_rate)
     plan = [
@@ -73,8 +74,9 @@ def optimise(
         chosen = [items[i] for i in indices]
         total_weight = weight(chosen)
         total = 0.0
-        for start in range(0, len(chosen), settings.micro_batch):
-            part = chosen[start : start + settings.micro_batch]
+        size = max(1, settings.micro_batch // rows_per_item)
+        for start in range(0, len(chosen), size):
+            part = chosen[start : start + size]
             with precision(settings.bf16, device):
                 summed, tokens = loss(part)
             (summed / total_weight).backward()  # type: ignore[no-untyped-call]

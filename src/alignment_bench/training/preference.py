@@ -80,7 +80,9 @@ def train_likelihood_ratio(
         return -logsigmoid(beta * margin).sum(), batch.tokens
 
     lengths = [max(p.chosen.length, p.rejected.length) for p in pairs]
-    return optimise(model, items, lengths, loss, lambda part: float(len(part)), settings, generator, device)
+    return optimise(
+        model, items, lengths, loss, lambda part: float(len(part)), settings, generator, device, 2
+    )
 
 
 def _both(part: Sequence[tuple[PairRow, float]], pad: int, device: str) -> Batch:
@@ -136,4 +138,4 @@ def train_scalar_head(
         return -logsigmoid(rewards[: len(part)] - rewards[len(part) :]).sum(), batch.tokens
 
     lengths = [max(p.chosen.length, p.rejected.length) for p in pairs]
-    return optimise(head, pairs, lengths, loss, lambda part: float(len(part)), settings, generator, device)
+    return optimise(head, pairs, lengths, loss, lambda part: float(len(part)), settings, generator, device, 2)

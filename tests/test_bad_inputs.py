@@ -38,7 +38,7 @@ COMMANDS = [
     (f"{RUN} seeds=one", "seeds", "not a whole number", "seeds=0,1,2"),
     (f"{RUN} seeds=-1", "seeds", "negative", "count from 0"),
     (f"{RUN} budget=huge", "budget", "no budget", "smoke, small or paper"),
-    (f"{RUN} budget=0h", "budget", "nothing to spend", "15h"),
+    (f"{RUN} budget=0h", "budget", "no amount to spend", "15h"),
     (f"{RUN} budget=20calls", "budget", "paid in seconds", "give hours or seconds"),
     (f"{RUN} teacher=annotator", "teacher", "'annotator'", "did you mean annotators"),
     (f"{RUN} teacher=annotators:explicit=maybe", "teacher=annotators:explicit", "not a number", "float"),
@@ -218,3 +218,33 @@ def test_a_full_disk_breaks_off_cleanly(here: Path, capsys: pytest.CaptureFixtur
     capsys.readouterr()
     assert main([*shlex.split(command), "seeds=0,1"]) == 0
     assert {row["n_seeds"] for row in json.loads(capsys.readouterr().out)} == {2}
+
+
+@pytest.mark.parametrize(
+    ("argv", "field", "fix"),
+    [
+        (f"{RUN} out=.", "out", "name a file in it"),
+        (f"{RUN} results={'r' * 300}", "results", "choose another folder"),
+        (f"{RUN} budget={'9' * 400}s", "budget", "smoke, small or paper"),
+        (f"{RUN} threads=100000", "threads", "1024"),
+        (f"{RUN} model=tiny,tiny:0", "model", "keep one of the two"),
+        (f"{RUN} task.world=-1", "task.world", "0"),
+        (f"{RUN} seeds=\uff11", "seeds", "whole"),
+    ],
+)
+def test_odd_values_are_named_with_their_fix(
+    argv: str, field: str, fix: str, here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(argv.split()) == 2
+    said = capsys.readouterr().err
+    assert field in said
+    assert fix in said
+
+
+@pytest.mark.parametrize("row", ["1,the post,the reference", "the post"])
+def test_a_csv_row_that_does_not_fit_its_header_is_refused_by_number(
+    row: str, here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("uneven.csv").write_text(f"prompt,reference\na post,a reference\n{row}\n", "utf-8")
+    assert main(["run", "methods=sft", "task=tldr", "model=smollm2", "task.data=uneven.csv"]) == 2
+    assert "row 2" in capsys.readouterr().err

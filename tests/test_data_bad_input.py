@@ -157,11 +157,16 @@ FILES: dict[str, tuple[str, bytes, str, str]] = {
     "csv body not UTF-8": (
         "f.csv",
         b"prompt,reference\n" + b"a,b\n" * 9999 + b"\xe9,b\n",
-        "not a readable csv",
-        "valid csv",
+        "is not UTF-8",
+        "save the file as UTF-8",
     ),
     "csv header only": ("f.csv", b"prompt,reference\n", "holds no rows", "one example a row"),
-    "csv with a long row": ("f.csv", b"prompt,reference\na,b\nc,d,e\n", "in line 3, saw 3", "valid csv"),
+    "csv with a long row": (
+        "f.csv",
+        b"prompt,reference\na,b\nc,d,e\n",
+        "row 2: 3 fields under 2 columns",
+        "quote the commas",
+    ),
     "csv with a column twice": ("f.csv", b"prompt,prompt\na,b\n", "two columns named prompt", "rename"),
     "csv with an empty cell": (
         "f.csv",

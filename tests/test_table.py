@@ -132,11 +132,8 @@ def test_json_has_exactly_the_promised_keys_and_base_a_delta_of_zero() -> None:
     "changes",
     [
         {"task_version": "1"},
-        {"model": "smollm2"},
         {"model_digest": "other"},
         {"data_digest": "other"},
-        {"world": "1"},
-        {"budget": "paper"},
         {"budget_amount": 1.0},
         {"teacher": "reference"},
         {"judge": "reference_panel"},
@@ -155,6 +152,11 @@ def test_cells_of_different_settings_are_never_pooled_or_paired(changes: dict[st
     found = [row for row in rows(records) if (row.method, row.metric) == ("ilf", "quality")]
     assert sorted(row.n_seeds for row in found) == [1, 1]
     assert sorted(row.delta is None for row in found) == [False, True]
+
+
+@pytest.mark.parametrize("changes", [{"budget": "9000s"}, {"data": "moved.jsonl"}, {"model": "tiny"}])
+def test_another_name_for_the_same_thing_does_not_split_a_block(changes: dict[str, Any]) -> None:
+    assert len(compare([cell("base"), cell("ilf", 0, 0.1, **changes)])) == 1
 
 
 def test_what_differs_by_method_does_not_split_a_block() -> None:

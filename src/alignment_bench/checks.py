@@ -26,7 +26,7 @@ def unworkable(request: RunRequest) -> list[Problem]:
             problems += data.check(request.task_options, registry.load("tasks", task))
     problems += unwritable("results", request.results)
     if request.out is not None:
-        problems += unwritable("out", request.out.parent)
+        problems += no_file("out", request.out)
     if request.init not in ("base", "sft") and not (Path(request.init) / "policy.json").is_file():
         what = f"{request.init!r} is neither base nor sft nor the folder of a stored policy"
         problems.append(Problem("init", what, "write init=base, init=sft, or a folder with a policy.json"))
@@ -55,12 +55,22 @@ def _in_another_currency(budgets: Sequence[Budget], currency: Currency) -> list[
     return problems
 
 
+def no_file(key: str, file: Path) -> list[Problem]:
+    """Why a file cannot be written there, if it cannot."""
+    if file.is_dir():
+        return [Problem(key, f"{str(file)!r} is a folder", f"name a file in it: {key}={file / 'table.txt'}")]
+    return unwritable(key, file.parent)
+
+
 def unwritable(key: str, folder: Path) -> list[Problem]:
     """Whether a folder, or the nearest existing one above it, takes a new file; tried, not guessed."""
     nearest = folder.absolute()
-    while not nearest.exists() and nearest != nearest.parent:
-        nearest = nearest.parent
     fix = f"choose another folder with {key}="
+    try:
+        while not nearest.exists() and nearest != nearest.parent:
+            nearest = nearest.parent
+    except OSError as error:
+        return [Problem(key, f"is no usable path: {error.strerror}", fix)]
     if not nearest.is_dir():
         return [Problem(key, f"{str(nearest)!r} is a file, not a folder", fix)]
     try:

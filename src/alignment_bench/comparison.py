@@ -25,16 +25,19 @@ CONTROL = "base_copy"
 
 @dataclass(frozen=True)
 class Setting:
-    """What cells must share to be compared, the code outside the method itself (`sources`) included."""
+    """What cells must share to be compared, the code outside the method itself (`sources`) included.
+
+    Names that a digest or an amount stands for may differ: a budget typed in other words, a moved file.
+    """
 
     task: str
     task_version: str
-    model: str
+    model: str = field(compare=False)
     model_digest: str
-    data: str
+    data: str = field(compare=False)
     data_digest: str
-    world: str | None
-    budget: str
+    world: str | None = field(compare=False)
+    budget: str = field(compare=False)
     budget_amount: float
     currency: str
     teacher: str
@@ -259,8 +262,10 @@ def _estimate(
         delta = paired(ours, theirs, clusters)
         if len(shared) < len(scores):
             notes.append(f"compared with base on the {len(shared)} seeds both have")
-    elif line is not base and reference:
-        notes.append("no seed in common with base")
+    elif line is not base:
+        notes.append(
+            "no seed in common with base" if reference else "base is not stored here, or not readable"
+        )
     return Estimate(value, delta, "ok", line.reason, tuple(notes))
 
 

@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 from alignment_bench import registry
 from alignment_bench.budgets import NAMED_BUDGETS, Currency
-from alignment_bench.checks import unworkable, unwritable
+from alignment_bench.checks import no_file, unworkable
 from alignment_bench.completions import Decoding
 from alignment_bench.errors import BadInput, Problem
 from alignment_bench.fields import Unsuitable, convert, elements, split, values
@@ -91,9 +91,9 @@ class RunRequest:
     """precision of sampling: auto, float32 or bfloat16; scoring is always float32"""
     engine: str = "transformers"
     """what generates"""
-    threads: int = field(default=0, metadata={"min": 0})
+    threads: int = field(default=0, metadata={"min": 0, "max": 1024})
     """CPU threads of a job; 0: by model size"""
-    lora: int | None = field(default=None, metadata={"min": 0})
+    lora: int | None = field(default=None, metadata={"min": 0, "max": 1024})
     """rank of LoRA adapters; 0 trains all weights; default: by model size"""
     share: float | None = field(default=None, metadata={"above": 0, "below": 1})
     """share of the budget that the first part of a composition gets; default: equal shares"""
@@ -207,7 +207,7 @@ def parse_table(argv: Sequence[str]) -> TableRequest:
     if not request.results.is_dir():
         fix = "name the results= folder of an earlier bench run"
         problems.append(Problem("results", f"there is no folder {str(request.results)!r}", fix))
-    problems.extend(unwritable("out", request.out.parent) if request.out else ())
+    problems.extend(no_file("out", request.out) if request.out else ())
     if problems:
         raise BadInput(problems)
     return request
@@ -316,8 +316,8 @@ def _budgets(text: str, problems: list[Problem]) -> tuple[Budget, ...]:
             budgets.append(Budget(part))
         elif match := _BUDGET.fullmatch(part):
             number, unit = float(match[1]), match[2]
-            if number <= 0:
-                problems.append(Problem("budget", f"{part} is nothing to spend", _BUDGET_FIX))
+            if not 0 < number < 1e12:
+                problems.append(Problem("budget", f"{part} is no amount to spend", _BUDGET_FIX))
             currency: Currency = "calls" if unit == "calls" else "seconds"
             budgets.append(Budget(part, number * 3600 if unit == "h" else number, currency))
         else:

@@ -117,12 +117,33 @@ def _read_csv(path: Path) -> tuple[tuple[str, ...], tuple[Mapping[str, Any], ...
     if not header:
         raise _bad(path, "has no header", "name the columns in the first line")
 
+    _even(path, len(header))
     import datasets
 
     # Everything is text: a column of numbers or an "NA" must not turn into something else.
     features = datasets.Features({name: datasets.Value("string") for name in header})
     rows = _load(path, "csv", keep_default_na=False, features=features, encoding="utf-8-sig")
     return tuple(header), rows
+
+
+def _even(path: Path, columns: int) -> None:
+    """Raises BadInput where a row has more or fewer fields than the header: values would move sideways."""
+    problems = []
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            reader = csv.reader(file)
+            next(reader)
+            lengths = [len(row) for row in reader if row]
+    except UnicodeDecodeError:
+        raise _bad(path, "is not UTF-8", "save the file as UTF-8") from None
+    except csv.Error as error:
+        raise _bad(path, f"is not a readable csv: {error}", "save it as valid csv") from None
+    for number, length in enumerate(lengths, start=1):
+        if length != columns:
+            what = f"{path}, row {number}: {length} fields under {columns} columns"
+            problems.append(Problem(FIELD, what, "quote the commas inside texts, or mend the row"))
+    if problems:
+        raise BadInput(shorten(problems, "rows"))
 
 
 def _read_parquet(path: Path) -> tuple[tuple[str, ...], tuple[Mapping[str, Any], ...]]:

@@ -38,5 +38,9 @@ class NotApplicable(BenchError):
     """A method or channel cannot serve this task, model or teacher. A row status, with its reason."""
 
 
+class Diverged(BenchError):
+    """Training left the numbers: the loss is infinite or NaN. The cell fails with this as its reason."""
+
+
 class CorruptResult(BenchError):
     """A stored file cannot be read as what it claims to be; the message names the file."""

@@ -91,7 +91,7 @@ def convert(text: str, wanted: Any) -> Any:
         raise Unsuitable(f"{text!r} is not true or false", "write true or false")
     if wanted is int:
         try:
-            return int(text)
+            return int(text.encode("ascii"))
         except ValueError:
             raise Unsuitable(f"{text!r} is not a whole number", "write digits, such as 3") from None
     if wanted is float:

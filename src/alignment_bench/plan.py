@@ -91,19 +91,20 @@ class Setting:
         folder = Path(self.request.init)
         return f"{folder.name}@{digest_file(folder / 'policy.json')[:16]}"
 
+    @property
+    def resolved(self) -> dict[str, Any]:
+        """What fields left at their defaults came to, for the record: training sizes, sampling, machine."""
+        return {
+            "tier": asdict(self.tier),
+            "rollouts": asdict(self.rollout_decoding),
+            "runtime": self.runtime.keyed(),
+            "share": self.request.share,
+        }
+
     @cached_property
     def terms(self) -> str:
         """Digest of what cells must share to be pooled besides what a table prints."""
-        return digest(
-            [
-                asdict(self.tier),
-                self.request.share,
-                asdict(self.rollout_decoding),
-                self.runtime.keyed(),
-                self.identity["prices"],
-                self.judge_digest,
-            ]
-        )
+        return digest([self.resolved, self.identity["prices"], self.judge_digest])
 
     @cached_property
     def evaluator_digests(self) -> Mapping[str, str]:
@@ -220,9 +221,13 @@ def make_plan(request: RunRequest, say: Callable[[str], None]) -> Plan:
         except BadInput as error:
             problems += error.problems
             continue
+        seen: dict[str, str] = {}
         for model in request.model:
             try:
                 source = catalog.prepare(model, trust=request.trust, say=say)
+                if (twin := seen.setdefault(source.digest, model)) != model:
+                    what = f"{model} and {twin} are the same model"
+                    raise BadInput([Problem("model", what, "keep one of the two")])
                 for fold, one in enumerate(folds):
                     for budget in request.budgets:
                         settings.append(_setting(request, task, one, fold, len(folds), source, budget))

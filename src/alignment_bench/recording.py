@@ -51,7 +51,12 @@ def blank_record(cell: Cell, started: datetime) -> CellRecord:
         flags=("self-judged",) if setting.self_judged else (),
         captions=captions(setting),
         versions=provenance.versions(),
-        code={**provenance.code(), "plugins": cell.plugins, "terms": setting.terms},
+        code={
+            **provenance.code(),
+            "plugins": cell.plugins,
+            "terms": setting.terms,
+            "resolved": setting.resolved,
+        },
         started=started.isoformat(timespec="seconds"),
     )
 

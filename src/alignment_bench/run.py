@@ -37,7 +37,7 @@ from alignment_bench.results import CellRecord, Status, StoredSample
 from alignment_bench.runtime import activate
 from alignment_bench.work import Work
 
-NO_PLACE_TO_WRITE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
+NO_PLACE_TO_WRITE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
 """errors after which no other cell can be stored either"""
 
 
@@ -82,7 +82,7 @@ def announce(plan: Plan, cells: Sequence[Cell], reporter: Reporter) -> None:
             f"judge {setting.judge_part.label}; {setting.runtime.device}, {setting.runtime.threads} thread(s)"
         )
     ready = sum(results.cell_folder(plan.request.results, cell.digest).exists() for cell in cells)
-    reporter.say(f"{len(cells)} cells, {ready} of them stored")
+    reporter.say(f"{len(cells)} cells, {ready} of them stored (those that are not ok are done again)")
 
 
 def stored_or_done(cell: Cell, reporter: Reporter) -> CellRecord:
@@ -95,12 +95,19 @@ def stored_or_done(cell: Cell, reporter: Reporter) -> CellRecord:
         stored = None
     if stored is not None and stored.status == "ok":
         reporter.end("stored")
-        return replace(stored, label=cell.label.text)
+        return as_asked(stored, cell)
     record, samples = do(cell, reporter)
     results.write_cell(root, record, samples)
     reason = record.reason.splitlines()[0] if record.reason else ""
     reporter.end(f"{record.status}{': ' + reason if reason else ''} ({record.seconds:.1f} s)")
     return record
+
+
+def as_asked(stored: CellRecord, cell: Cell) -> CellRecord:
+    """A stored record under the names of this request: a digest may have been typed in other words before."""
+    now = blank_record(cell, datetime.now(UTC))
+    names = {key: getattr(now, key) for key in ("label", "budget", "data", "model", "world", "captions")}
+    return replace(stored, **names)
 
 
 def do(cell: Cell, reporter: Reporter) -> tuple[CellRecord, list[StoredSample]]:

@@ -239,7 +239,8 @@ def _who(labels: Sequence[str], block: Block) -> str:
 
 
 def _are_all(labels: Sequence[str], block: Block) -> bool:
-    return len(block.lines) > 1 and set(labels) >= {line.label for line in block.lines if line.seeds}
+    everyone = {line.label for line in block.lines if line.seeds} or {line.label for line in block.lines}
+    return set(labels) >= everyone
 
 
 def _footnotes(block: Block, shown: Sequence[Column]) -> list[str]:

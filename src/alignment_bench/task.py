@@ -67,7 +67,7 @@ class Task:
 class TaskOptions:
     """What `task.<field>=` sets: where the examples come from."""
 
-    world: int = 0
+    world: int = field(default=0, metadata={"min": 0})
     """seed of the built-in world (posts and annotator draws); 1000 and above are development worlds"""
     data: str | None = None
     """a jsonl, csv or parquet file, or a hub dataset id; default: the built-in world"""

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from alignment_bench.errors import Diverged
 from alignment_bench.ledger import Spend, report, training_cost
 from alignment_bench.training.batches import batches_by_length
 from alignment_bench.training.settings import Settings
@@ -88,5 +89,5 @@ def optimise(
         curve.append(total / total_weight)
     model.eval()
     if not np.isfinite(curve).all():
-        raise FloatingPointError("the training loss became infinite or NaN: lower the learning rate")
+        raise Diverged("learning_rate: the training loss became infinite or NaN (lower it)")
     return curve

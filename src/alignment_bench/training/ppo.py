@@ -26,6 +26,7 @@ import torch
 from torch import Tensor
 
 from alignment_bench.digests import generator
+from alignment_bench.errors import Diverged
 from alignment_bench.ledger import Spend, current_spend, forward_cost, report, training_cost
 from alignment_bench.training.batches import Batch, Row, collate, token_logprobs
 from alignment_bench.training.optimise import linear_schedule, make_optimiser, precision
@@ -273,7 +274,7 @@ def step(actor: ActorCritic, optimiser: torch.optim.Optimizer, part: Sequence[Ex
     optimiser.step()
     optimiser.zero_grad(set_to_none=True)
     if not torch.isfinite(torch.tensor(total)):
-        raise FloatingPointError("the PPO loss became infinite or NaN: lower the learning rate")
+        raise Diverged("learning_rate: the PPO loss became infinite or NaN (lower it)")
     return total
 
 

@@ -307,7 +307,7 @@ def test_text_fits_120_columns_has_no_colours_and_a_full_caption() -> None:
     for part in (
         "model tiny (aaaa1111)",
         "format cccc3333",
-        "data built-in (bbbb2222), world 0",
+        "data built-in (bbbb2222)",
         "temperature 0.3",
         "teacher annotators; judge gold",
         "54,750 annotator seconds (15.2 h)",

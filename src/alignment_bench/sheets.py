@@ -18,6 +18,8 @@ from alignment_bench.statistics import ONE_RUN, TWO_RUNS, Interval
 WIDE = 2
 """metrics whose difference to base is written out"""
 ARROWS = {"higher": " ↑", "lower": " ↓", "neither": ""}
+UNITLESS = ("0-1", "share", "")
+KL = "KL: from the method to the unaligned base, KL(policy || base), at temperature 1 without truncation"
 LEGEND = (
     "mean [95 % interval]; Δ: paired difference to base; * the 95 % interval of that difference "
     "excludes 0 (not adjusted for the number of comparisons)"
@@ -190,7 +192,6 @@ def _short(value: float) -> str:
 
 def _caption(block: Block, shown: Sequence[Column]) -> list[str]:
     setting = block.setting
-    world = "" if setting.world is None else f", world {setting.world}"
     decoding = ", ".join(
         f"{key} {value}" for key, value in json.loads(setting.decoding).items() if value not in ([], None)
     )
@@ -208,7 +209,7 @@ def _caption(block: Block, shown: Sequence[Column]) -> list[str]:
     lines = [
         f"task {setting.task} (version {setting.task_version}); model {setting.model} "
         f"({setting.model_digest[:8]}), format {setting.format_digest[:8]}; data {setting.data} "
-        f"({setting.data_digest[:8]}){world}",
+        f"({setting.data_digest[:8]})",
         f"decoding: {decoding}; training starts from {start}",
         f"teacher {setting.teacher}; judge {setting.judge}; budget {setting.budget}: {amount} a method",
         f"seeds {', '.join(map(str, seeds)) or 'none'}; prompts {prompts or 'none'}"
@@ -231,6 +232,10 @@ def _caption(block: Block, shown: Sequence[Column]) -> list[str]:
     ]
     if smallest:
         lines.append(f"smallest difference to base seen with 80 % power: {', '.join(smallest)}")
+    if units := [f"{c.name} in {c.unit}" for c in shown if c.unit not in UNITLESS]:
+        lines.append(f"units: {', '.join(units)}")
+    if any(column.name.startswith("kl_to_base") for column in shown):
+        lines.append(KL)
     return [*lines, LEGEND, SPEND]
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import copy
+import ctypes
 import functools
+import gc
 import json
 import warnings
 from collections import OrderedDict
@@ -92,10 +94,14 @@ def kept(key: tuple[str, str, str], make: Any) -> Any:
 
 
 def forget() -> None:
-    """Drops every kept inference model (before a training job that needs the memory)."""
+    """Drops every kept inference model and gives the memory back (before a training job that needs it)."""
     _kept.clear()
+    gc.collect()
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
+    # glibc keeps freed blocks between those in use: after a few trainings of a 135 M model, gigabytes.
+    if hasattr(libc := ctypes.CDLL(None), "malloc_trim"):
+        libc.malloc_trim(0)
 
 
 @functools.lru_cache(maxsize=4)

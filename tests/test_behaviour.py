@@ -9,9 +9,11 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
-from alignment_bench import cli
+from alignment_bench import cli, results
+from alignment_bench.statistics import paired
 
 pytestmark = pytest.mark.slow
 
@@ -27,8 +29,13 @@ def rows_of(folder: Path, *argv: str) -> dict[tuple[str, str], dict[str, Any]]:
 
 
 @pytest.fixture(scope="module")
-def three_seeds(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, str], dict[str, Any]]:
-    return rows_of(tmp_path_factory.mktemp("three"), f"methods={METHODS}", "seeds=0,1,2", "strict=true")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("behaviour")
+
+
+@pytest.fixture(scope="module")
+def three_seeds(folder: Path) -> dict[tuple[str, str], dict[str, Any]]:
+    return rows_of(folder, f"methods={METHODS}", "seeds=0,1,2", "strict=true")
 
 
 @pytest.mark.parametrize("method", ["ilf", "best_of_n"])
@@ -38,10 +45,22 @@ def test_gains_over_base_are_real(three_seeds: dict[tuple[str, str], dict[str, A
     assert row["delta_low"] > 0
 
 
-@pytest.mark.parametrize("control", ["none", "shuffled"])
-def test_ilf_beats_its_controls(three_seeds: dict[tuple[str, str], dict[str, Any]], control: str) -> None:
-    ilf, other = three_seeds["ilf", "quality"], three_seeds[f"ilf:feedback={control}", "quality"]
-    assert ilf["delta_low"] > other["delta_high"]
+def test_ilf_beats_its_controls(folder: Path) -> None:
+    """Paired on the prompts and five seeds: right feedback against none and against shuffled."""
+    controls = ("ilf:feedback=none", "ilf:feedback=shuffled")
+    rows_of(folder, f"methods=ilf,{','.join(controls)}", "seeds=0,1,2,3,4")
+    records, damaged = results.read_all(folder / "results")
+    assert not damaged
+
+    def quality(label: str) -> Any:
+        cells = sorted((r for r in records if r.label == label), key=lambda r: r.seed)
+        assert [cell.seed for cell in cells] == [0, 1, 2, 3, 4]
+        return np.array([next(m.values for m in cell.scores if m.name == "quality") for cell in cells])
+
+    for control in controls:
+        difference = paired(quality("ilf"), quality(control))
+        assert difference.low is not None
+        assert difference.low > 0, control
 
 
 def test_a_copy_of_the_base_is_tied_with_it(three_seeds: dict[tuple[str, str], dict[str, Any]]) -> None:

@@ -50,12 +50,13 @@ def main(argv: list[str]) -> int:
     import transformers.models.llama.modeling_llama as llama
 
     from alignment_bench import cli
-    from alignment_bench.models import sampling
+    from alignment_bench.models import loading, sampling
 
     imports = time.perf_counter() - started
     watch = Stopwatch()
     watch.wrap(sampling, "sample", "generate")
     watch.wrap(llama.LlamaForCausalLM, "__call__", "forward")
+    watch.wrap(loading, "load", "load weights")
     watch.wrap(torch.Tensor, "backward", "backward")
     watch.wrap(torch.optim.AdamW, "step", "optimiser")
     with tempfile.TemporaryDirectory() as results:

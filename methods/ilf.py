@@ -133,6 +133,10 @@ class ILF:
             raise NotApplicable("the teacher wrote no usable critique")
         texts = [text for _, text, _ in usable]
         if self.feedback == "shuffled":
+            if len(texts) < 2:
+                raise NotApplicable(
+                    "a round of one critique cannot be shuffled: fewer rounds, or a larger budget"
+                )
             texts = shuffled(texts, lab.random("ilf shuffle", number).permutation(len(texts)).tolist())
         return [p for p, _, _ in usable], texts, [a for _, _, a in usable]
 

@@ -8,8 +8,8 @@ Deviations: the reward model is bought from the annotation budget by comparing t
 scores are normalised to mean 0 *and* spread 1 on those (fresh samples spread less); the policy starts from
 the base unless init= says otherwise; the value function is not initialised from the reward model; rollouts
 at temperature 1 (.7 in both papers), so that the KL penalty is that of the policy itself; 2 passes over each
-round's rollouts and a KL coefficient of .1 (4 and .05 in both papers, which on the built-in development
-worlds over-optimise the reward model: it soars at 12 nat of KL while gold quality falls back). With
+round's rollouts and a KL coefficient of .1 (4 and .05 in both papers, which on a built-in development
+world over-optimise the reward model: it soars at 12 nat of KL while gold quality falls back). With
 reward=teacher the raw scores are the reward: the KL coefficient and the score of a missing EOS are then in
 the teacher's units.
 """

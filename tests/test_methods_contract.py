@@ -217,3 +217,10 @@ def test_distinct_refinements_keep_the_first_of_each_text() -> None:
         ("D", 3),
         ("E", 5),
     ]
+
+
+def test_a_single_critique_is_not_passed_off_as_shuffled(small_tldr: Any) -> None:
+    from alignment_bench.errors import NotApplicable
+
+    with pytest.raises(NotApplicable, match="cannot be shuffled"):
+        small_tldr.align(small_tldr.cell("ilf:feedback=shuffled:rounds=1", "budget=200s"))

@@ -4,6 +4,7 @@ import ast
 import re
 import tomllib
 from collections.abc import Iterator
+from importlib.resources.abc import Traversable
 from pathlib import Path
 
 import pytest
@@ -45,14 +46,21 @@ def test_every_folder_with_python_files_is_a_listed_package() -> None:
 
 @pytest.mark.parametrize("package", PROJECT["tool"]["setuptools"]["packages"])
 def test_what_is_installed_is_what_is_here(package: str) -> None:
-    """A wheel built over an old `build` folder would still hold modules that are gone: remove that folder."""
+    """A wheel built over an old `build` folder would still hold modules that are gone: remove that folder.
+
+    A folder's `ruff.toml` is for the checkout alone.
+    """
     import importlib.resources
+
+    def shipped(folder: Traversable) -> set[str]:
+        names = (f.name for f in folder.iterdir())
+        return {n for n in names if n.endswith((".py", ".toml", ".typed")) and n != "ruff.toml"}
 
     parent = next(name for name in sorted(FOLDERS, key=len, reverse=True) if package.startswith(name))
     folder = ROOT / FOLDERS[parent] / Path(*package.removeprefix(parent).split("."))
     installed = importlib.resources.files(package)
-    names = {f.name for f in installed.iterdir() if f.name.endswith((".py", ".toml", ".typed"))}
-    assert names == {f.name for f in folder.iterdir() if f.name.endswith((".py", ".toml", ".typed"))}
+    names = shipped(installed)
+    assert names == shipped(folder)
     for name in names:
         assert (installed / name).read_bytes() == (folder / name).read_bytes(), f"{package}: {name} is older"
 

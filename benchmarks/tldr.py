@@ -73,9 +73,9 @@ LAYOUTS = {
 
 PLUGIN = Task(
     name="tldr",
-    version="1",
+    version="2",
     summary="Summarise a forum post in one sentence: built-in posts with gold quality, or your own data",
-    builtin="alignment_bench.world.tldr:tldr",
+    builtin="alignment_bench.world.tasks:tldr",
     decoding=Decoding(temperature=0.3, max_tokens=48),
     layouts=LAYOUTS,
     teachers=("annotators", "reference"),

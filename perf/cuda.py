@@ -24,7 +24,7 @@ from alignment_bench.models import catalog
 from alignment_bench.models.storage import base_policy, formatter_of, load_policy, save_policy
 from alignment_bench.prompts import Message, Prompt
 from alignment_bench.training.batches import Row, collate, completion_logits, token_logprobs
-from alignment_bench.world.tldr import tldr
+from alignment_bench.world.tasks import tldr
 
 LAYOUTS = {"answer": Layout("{prompt}\n\nWrite a TL;DR of this post in one sentence.", "TL;DR:")}
 LOGPROB = 1e-3

@@ -23,7 +23,7 @@ from alignment_bench.completions import Decoding
 from alignment_bench.models import catalog
 from alignment_bench.models.storage import base_policy, formatter_of
 from alignment_bench.prompts import Message, Prompt
-from alignment_bench.world.tldr import tldr
+from alignment_bench.world.tasks import tldr
 
 REPEATS = 5
 

@@ -24,7 +24,7 @@ from alignment_bench.progress import Reporter
 from alignment_bench.run import Aligned
 from alignment_bench.runtime import activate
 from alignment_bench.work import Work
-from alignment_bench.world import tldr
+from alignment_bench.world import tasks
 
 TRAIN, TEST = 24, 12
 OPTIONS = {
@@ -42,8 +42,8 @@ PPO = "ppo:iterations=2:rollouts=8"
 
 def shrink(put: Callable[[Any, str, Any], None] = setattr) -> None:
     """Makes the built-in world small in this process; `put` is setattr or monkeypatch's."""
-    put(tldr, "TRAIN", TRAIN)
-    put(tldr, "TEST", TEST)
+    put(tasks, "TRAIN", TRAIN)
+    put(tasks, "TEST", TEST)
 
 
 @dataclass(frozen=True)

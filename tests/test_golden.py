@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import platform
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ import pytest
 
 from alignment_bench import registry
 from alignment_bench.jobs import CORE_VERSION
+from alignment_bench.world.pretrain import machine
 
 GOLDEN = Path(__file__).with_name("golden.json")
 METHODS = {
@@ -31,19 +31,6 @@ EXACT, ELSEWHERE = 1e-6, 0.02
 """tolerances: on the kind of machine and torch that made the file, and on others, whose last digits differ"""
 COUNTS = ("acts", "words", "annotator_seconds", "tokens_generated", "tokens_trained")
 REMAKE = "make it again with ALIGNMENT_BENCH_REMAKE_GOLDEN=1 pytest tests/test_golden.py"
-
-
-def machine() -> dict[str, str]:
-    """What decides the last digits."""
-    import torch
-
-    about = Path("/proc/cpuinfo").read_text("utf-8").splitlines() if platform.system() == "Linux" else []
-    return {
-        "machine": platform.machine(),
-        "cpu": next((line.partition(": ")[2] for line in about if line.startswith("model name")), ""),
-        "capability": torch.backends.cpu.get_cpu_capability(),
-        "torch": torch.__version__.partition("+")[0],
-    }
 
 
 def measured(small_tldr: Any) -> dict[str, Any]:

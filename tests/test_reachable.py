@@ -14,7 +14,7 @@ import pytest
 
 from alignment_bench.ledger import Ledger
 from alignment_bench.prompts import Example, Key, Message, Prompt
-from alignment_bench.world.gold import quality
+from alignment_bench.world.posts.gold import quality
 
 KEY = Key("tldr-0-test-1", ("a reference",), facts={"who": "nobody"})
 

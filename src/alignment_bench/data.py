@@ -94,6 +94,9 @@ def load_folds(task: Task, options: TaskOptions) -> tuple[TaskData, ...]:
 
 def check(options: TaskOptions, task: Task | None = None) -> list[Problem]:
     """What is wrong with the options, found without reading any data; an empty list where nothing is."""
+    if task is not None and options.data is not None and not task.columns:
+        what = f"task {task.name} has built-in prompts only, it cannot read {options.data}"
+        return [Problem(FIELD, what, "drop task.data")]
     problems = []
     if not 0 < options.holdout < 1:
         problems.append(Problem("task.holdout", f"{options.holdout} is not a share", "give 0 < holdout < 1"))

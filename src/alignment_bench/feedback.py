@@ -111,3 +111,13 @@ class Judge(Protocol):
 
     def caption(self) -> str:
         """One line for the table's caption: what it is and how well it agrees with people, where known."""
+
+
+@runtime_checkable
+class Marking(Protocol):
+    """A judge that also answers yes-or-no questions about a text, which metrics count."""
+
+    def marks(
+        self, prompts: Sequence[Prompt], keys: Sequence[Key], texts: Sequence[str]
+    ) -> dict[str, list[bool]]:
+        """The marks that it knows for all of these examples (``rude``, ``passed``), one value a text."""

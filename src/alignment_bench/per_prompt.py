@@ -6,7 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from alignment_bench.completions import Completion
-from alignment_bench.evaluation import Scores
+from alignment_bench.evaluation import Evidence, SampleSpec, Scores
+from alignment_bench.feedback import Marking
 from alignment_bench.prompts import Key, Prompt
 
 
@@ -60,3 +61,25 @@ def without_references(keys: Sequence[Key]) -> str:
     """Why a measure against references cannot be made, or nothing where every example has one."""
     lacking = sum(not key.references for key in keys)
     return f"{lacking} of {len(keys)} examples have no reference" if lacking else ""
+
+
+def marked(evidence: Evidence, mark: str, spec: SampleSpec) -> tuple[list[list[bool]], str]:
+    """For each prompt, which of its samples the judge gives this mark; or nothing, and why it cannot."""
+    judge = evidence.judge
+    if reason := judge.unfit(evidence.keys):
+        return [], f"judge {judge.name}: {reason}"
+    if not isinstance(judge, Marking):
+        return [], f"judge {judge.name} compares, it does not say which answers are {mark!r}"
+    rows = flatten(evidence.prompts, evidence.keys, evidence.samples[spec.name])
+    marks = judge.marks(
+        [row.prompt for row in rows], [row.key for row in rows], [row.completion.text for row in rows]
+    )
+    if mark not in marks:
+        known = ", ".join(marks) or "nothing"
+        return [], f"judge {judge.name} does not know which answers are {mark!r} here, only: {known}"
+    values: list[list[bool]] = []
+    for row, value in zip(rows, marks[mark], strict=True):
+        if row.index == 0:
+            values.append([])
+        values[-1].append(value)
+    return values, ""

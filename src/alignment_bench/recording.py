@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from datetime import datetime
 
-from alignment_bench import provenance
+from alignment_bench import provenance, sandbox
 from alignment_bench.evaluate import Panel, Samples
 from alignment_bench.evaluation import Scores
 from alignment_bench.models.policy import ModelPolicy
@@ -64,6 +64,8 @@ def blank_record(cell: Cell, started: datetime) -> CellRecord:
 def captions(setting: Setting) -> tuple[str, ...]:
     """Lines for the caption of every table with this setting."""
     lines = [*setting.data.notes, setting.judge.caption()]
+    if setting.task.executes:
+        lines.append(f"programs were run; {sandbox.protection().describe()}")
     if setting.self_judged:
         lines.append(f"self-judged: teacher and judge are one family ({setting.judge.family})")
     return tuple(line for line in lines if line)
@@ -89,6 +91,13 @@ def engine_notes(policy: Policy, panel: Panel) -> list[str]:
                 f"{cut} of {len(panel.examples)} test prompts were cut to fit the model's prompt limit"
             )
     return notes
+
+
+def sandbox_notes(setting: Setting) -> list[str]:
+    """How model-written programs were confined, where that was not full protection."""
+    if not setting.task.executes or (found := sandbox.protection()).level == "full":
+        return []
+    return [f"model-written programs ran here; {found.describe()}"]
 
 
 def stored_samples(panel: Panel, samples: Samples) -> list[StoredSample]:

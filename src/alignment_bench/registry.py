@@ -38,7 +38,7 @@ _PACKAGES: dict[Group, str] = {
     "judges": "alignment_bench.judges",
 }
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
-_TAKEN = {"all", "task", "decoding", "teacher", "judge"}
+_TAKEN = {"all", "task", "decoding", "teacher", "judge", "world"}
 """names with a meaning of their own on the command line"""
 
 

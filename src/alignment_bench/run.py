@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from alignment_bench import results, table
+from alignment_bench import results, sandbox, table
 from alignment_bench.config import RunRequest
 from alignment_bench.controller import Controller
 from alignment_bench.errors import BadInput, BenchError, CorruptResult, NotApplicable, OverBudget
@@ -31,6 +31,7 @@ from alignment_bench.recording import (
     clusters_of,
     engine_notes,
     metric_scores,
+    sandbox_notes,
     stored_samples,
 )
 from alignment_bench.results import CellRecord, Status, StoredSample
@@ -61,6 +62,8 @@ def run(request: RunRequest) -> int:
     cells = list(plan.cells())
     reporter = Reporter(len(cells), request.quiet)
     announce(plan, cells, reporter)
+    if any(setting.task.executes for setting in plan.settings):
+        open_sandbox(request)
     records = []
     with writing_to(request.results):
         results.record_run(request.results, request.recorded(), [cell.digest for cell in cells])
@@ -83,6 +86,18 @@ def announce(plan: Plan, cells: Sequence[Cell], reporter: Reporter) -> None:
         )
     ready = sum(results.cell_folder(plan.request.results, cell.digest).exists() for cell in cells)
     reporter.say(f"{len(cells)} cells, {ready} of them stored (those that are not ok are done again)")
+
+
+def open_sandbox(request: RunRequest) -> None:
+    """Says how well model-written programs are confined; loudly, even when quiet, where not fully."""
+    sandbox.accept(request.sandbox)
+    found = sandbox.protection()
+    if found.level == "full":
+        if not request.quiet:
+            say_plainly(found.describe())
+        return
+    line = "!" * 80
+    say_plainly(f"{line}\nmodel-written programs will run here; {found.describe()}\n{line}")
 
 
 def stored_or_done(cell: Cell, reporter: Reporter) -> CellRecord:
@@ -155,7 +170,7 @@ def finish(
         scores=tuple(metric_scores(panel, scores)),
         spend=aligned.spend.to_json(),
         test_spend=test_spend.to_json(),
-        notes=(*aligned.notes, *engine_notes(aligned.policy, panel)),
+        notes=(*aligned.notes, *engine_notes(aligned.policy, panel), *sandbox_notes(setting)),
         seconds=time.perf_counter() - clock,
         code={**blank.code, "policy": aligned.policy.digest, "samples": keys},
     )

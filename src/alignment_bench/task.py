@@ -61,6 +61,8 @@ class Task:
     """how methods sample while training; None: the evaluation decoding at temperature 1"""
     real_decoding: Decoding | None = None
     """evaluation decoding of models that read plain English; None: `decoding`"""
+    executes: bool = False
+    """whether answers are programs that get run, in the sandbox"""
 
 
 @dataclass(frozen=True)

@@ -30,7 +30,14 @@ SMOLLM2_SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+(@[\w./-]+)?")
 IDENTITY = ("*.safetensors", "*.bin", "*.json", "*.jinja", "*.model", "*.txt")
 """files that can change what a model answers"""
-NOT_IDENTITY = ("formatter.json", "source.json", "recipe.json", "generation_config.json", "README.txt")
+NOT_IDENTITY = (
+    "formatter.json",
+    "source.json",
+    "recipe.json",
+    "generation_config.json",
+    "diagnostics.json",
+    "README.txt",
+)
 NOT_CONFIGURATION = ("transformers_version", "_name_or_path")
 
 Kind = Literal["shipped", "smollm2", "hub", "folder", "gguf"]

@@ -1,103 +1,160 @@
-"""What a tiny model of the built-in world can do before any alignment.
+"""What a tiny model of the built-in world can do before any alignment, and how good its annotators are.
 
-    python -m alignment_bench.world.diagnostics FOLDER [world=1000] [posts=200]
+    python -m alignment_bench.world.diagnostics FOLDER [out=FILE] [parts=answers,refinement] [tasks=tldr,code]
+                                                [world=1000] [prompts=200]
 
-Quality of its answers at several temperatures, and of its refinements at the temperature of the answer they
-refine: with right feedback, without any, and with feedback on another post. Feedback works by what it says
-where right > no > shuffled, and pretraining taught no quality where refining without feedback gains nothing.
+Five parts: quality of *answers* by temperature; *refinement* of answers with right, no, shuffled and the
+model's own feedback at the temperature of the answer; *style* asked for in a descriptive phrase; accuracy of
+*reward* models by number of comparisons; agreement of the *annotators* with gold. The first three are in
+`measures`, the last two in `measures_feedback`; what a shipped base must show is in `acceptance`.
 """
 
 from __future__ import annotations
 
+import json
 import sys
 import tempfile
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from statistics import fmean, stdev
+from typing import Any
 
-import torch
+from alignment_bench.errors import BadInput, Problem
+from alignment_bench.world import VERSION
+from alignment_bench.world.acceptance import Row, check
+from alignment_bench.world.bench import SAMPLES, Bench, open_base
 
-from alignment_bench.completions import Decoding
-from alignment_bench.feedback import Ask
-from alignment_bench.judges.gold import facts_of
-from alignment_bench.models.catalog import resolve
-from alignment_bench.models.storage import base_policy, formatter_of
-from alignment_bench.policy import Policy
-from alignment_bench.prompts import Example
-from alignment_bench.runtime import Runtime
-from alignment_bench.teachers.annotators import Annotators
-from alignment_bench.world.gold import quality
-from alignment_bench.world.tldr import DEVELOPMENT, tldr
-
-Row = tuple[str, float, float]
-"""What was measured, its mean, and half the width of its 95 % interval over posts."""
-SAMPLES = 4
-MAX_TOKENS = 48
+PARTS = ("answers", "refinement", "style", "reward", "annotators")
+TASK_NAMES = ("tldr", "toxicity", "dialogue", "code", "word_removal")
 
 
-def open_base(folder: Path, scratch: Path) -> Policy:
-    """The unaligned policy of a model folder, on one thread; `scratch` holds its reference file."""
-    source = resolve(str(folder))
-    return base_policy(source, formatter_of(source, {}), Runtime("cpu", "float32", threads=1), scratch)
+@dataclass(frozen=True)
+class Record:
+    """What was measured of one model, as `diagnostics.json` beside it holds it."""
+
+    version: str
+    """of the world"""
+    model: str
+    """digest of the model measured"""
+    world: int
+    """the seed whose test prompts were used"""
+    prompts: int
+    samples: int
+    """answers a prompt; greedy ones and refinements: one, and one for each answer"""
+    seconds: dict[str, float]
+    """CPU seconds of each part"""
+    rows: tuple[Row, ...]
+
+    def dumps(self) -> str:
+        """JSON text."""
+        plain = asdict(self)
+        rows = [json.dumps([r.name, round(r.mean, 4), round(r.low, 4), round(r.high, 4)]) for r in self.rows]
+        head = json.dumps({key: value for key, value in plain.items() if key != "rows"}, indent=1)
+        return head.removesuffix("\n}") + ',\n "rows": [\n  ' + ",\n  ".join(rows) + "\n ]\n}\n"
+
+    @staticmethod
+    def loads(text: str) -> Record:
+        """The record that `dumps` wrote."""
+        stored = json.loads(text)
+        return Record(**{**stored, "rows": tuple(Row(*row) for row in stored["rows"])})
 
 
-def measure(policy: Policy, examples: Sequence[Example], seed: int = 0) -> list[Row]:
-    """The whole table. Answers are drawn SAMPLES times a post, greedy ones once."""
+def measure(
+    folder: Path,
+    *,
+    parts: Sequence[str] = PARTS,
+    tasks: Sequence[str] = TASK_NAMES,
+    world: int = 1000,
+    prompts: int = 200,
+    say: Callable[[str], None] = lambda line: None,
+) -> Record:
+    """Measures the model in `folder`. `tasks` narrows answers and refinement; rewards are of tldr alone."""
+    from alignment_bench.world.measures import answers, refinement, style
+    from alignment_bench.world.measures_feedback import annotators, reward
+
+    work: Mapping[str, Callable[[Bench, Sequence[str]], list[Row]]] = {
+        "answers": answers,
+        "refinement": refinement,
+        "style": style,
+        "reward": reward,
+        "annotators": annotators,
+    }
     rows: list[Row] = []
-    for temperature in (1.0, 0.7, 0.3, 0.0):
-        decoding = Decoding(temperature, max_tokens=MAX_TOKENS)
-        name = f"T={temperature:g}" if temperature else "greedy"
-        n = SAMPLES if temperature else 1
-        repeated = [example for example in examples for _ in range(n)]
-        drawn = policy.generate([e.prompt for e in examples], n=n, decoding=decoding, seed=seed)
-        first = [completion.text for completions in drawn for completion in completions]
-        scores = _scores(repeated, first)
-        rows.append(_row(f"answer, {name}", repeated, scores))
-        if temperature not in (1.0, 0.3):
-            continue
-        asks = [Ask(e.prompt, e.key, (text,)) for e, text in zip(repeated, first, strict=True)]
-        remarks = [record.text or "" for record in Annotators().answer("critique", asks, seed=seed)]
-        shuffled = remarks[SAMPLES:] + remarks[:SAMPLES]
-        refined = {}
-        for feedback, texts in (("right", remarks), ("no", None), ("shuffled", shuffled)):
-            prompts = [
-                e.prompt.using("refine", completion=one, critique=texts[i])
-                if texts
-                else e.prompt.using("improve", completion=one)
-                for i, (e, one) in enumerate(zip(repeated, first, strict=True))
-            ]
-            again = policy.generate(prompts, n=1, decoding=decoding, seed=seed + 1)
-            refined[feedback] = _scores(repeated, [completion.text for (completion,) in again])
-            rows.append(_row(f"refinement, {feedback} feedback, {name}", repeated, refined[feedback]))
-        for better, worse in (("right", "no"), ("no", "shuffled")):
-            gaps = [a - b for a, b in zip(refined[better], refined[worse], strict=True)]
-            rows.append(_row(f"{better} - {worse}, {name}", repeated, gaps))
-        gaps = [a - b for a, b in zip(refined["no"], scores, strict=True)]
-        rows.append(_row(f"no - answer, {name}", repeated, gaps))
-    return rows
-
-
-def _scores(examples: Sequence[Example], texts: Sequence[str]) -> list[float]:
-    return [quality(text, facts_of(e.key.facts)) for e, text in zip(examples, texts, strict=True)]
-
-
-def _row(name: str, examples: Sequence[Example], values: Sequence[float]) -> Row:
-    posts: dict[str, list[float]] = {}
-    for example, value in zip(examples, values, strict=True):
-        posts.setdefault(example.prompt.id, []).append(value)
-    means = [fmean(value) for value in posts.values()]
-    return name, fmean(means), 1.96 * stdev(means) / len(means) ** 0.5
-
-
-def main(arguments: Sequence[str]) -> None:
-    """Runs the command: a table on standard output."""
-    torch.set_num_threads(1)
-    options = dict(argument.partition("=")[::2] for argument in arguments[1:])
-    examples = tldr(int(options.get("world", DEVELOPMENT))).test[: int(options.get("posts", 200))]
+    seconds: dict[str, float] = {}
     with tempfile.TemporaryDirectory() as scratch:
-        for name, mean, half in measure(open_base(Path(arguments[0]), Path(scratch)), examples):
-            print(f"| {name} | {mean:.3f} | [{mean - half:.3f}, {mean + half:.3f}] |")
+        bench = Bench(open_base(folder, Path(scratch) / "base"), world, prompts, Path(scratch))
+        for part in parts:
+            start = time.process_time()
+            found = work[part](bench, tasks)
+            seconds[part] = round(time.process_time() - start, 1)
+            rows += found
+            say("\n".join([*map(markdown, found), f"({part}: {seconds[part]} CPU seconds)"]))
+        return Record(VERSION, bench.policy.base_digest, world, prompts, SAMPLES, seconds, tuple(rows))
+
+
+def markdown(row: Row) -> str:
+    """One line of a table."""
+    return f"| {row.name} | {row.mean:.3f} | {row.low:.3f} to {row.high:.3f} |"
+
+
+def merged(old: Record, new: Record) -> Record:
+    """The old record with the parts of the new one in their place. Raises BadInput where they differ in
+    what was measured."""
+    same = ("version", "model", "world", "prompts", "samples")
+    if wrong := [name for name in same if getattr(old, name) != getattr(new, name)]:
+        fix = "measure all parts afresh, or write to another file"
+        raise BadInput([Problem("out", f"the file there is of another {', '.join(wrong)}", fix)])
+    fresh = {row.name: row for row in new.rows}
+    kept = [fresh.pop(row.name, row) for row in old.rows]
+    return replace(new, seconds={**old.seconds, **new.seconds}, rows=(*kept, *fresh.values()))
+
+
+def options_of(arguments: Sequence[str], known: Mapping[str, Any]) -> dict[str, Any]:
+    """key=value words as the types of `known`'s values. Raises BadInput with all that is wrong."""
+    found, problems = dict(known), []
+    for argument in arguments:
+        key, equals, value = argument.partition("=")
+        if key not in known or not equals:
+            problems.append(
+                Problem(argument, "is no option", f"write one of {', '.join(known)}, as key=value")
+            )
+            continue
+        if isinstance(known[key], int):
+            if not value.isdigit() or (int(value) == 0 and key != "world"):
+                problems.append(Problem(key, f"{value!r} is no count", "give a whole number"))
+                continue
+            found[key] = int(value)
+        elif isinstance(known[key], tuple):
+            found[key] = tuple(value.split(","))
+            problems += [
+                Problem(key, f"{one!r} is unknown", f"choose from {', '.join(known[key])}")
+                for one in found[key]
+                if one not in known[key]
+            ]
+        else:
+            found[key] = value
+    if problems:
+        raise BadInput(problems)
+    return found
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Runs the command: rows as they are measured, then every acceptance bound that is violated."""
+    folder, *rest = arguments
+    known = {"out": "", "parts": PARTS, "tasks": TASK_NAMES, "world": 1000, "prompts": 200}
+    options = options_of(rest, known)
+    out = options.pop("out")
+    record = measure(Path(folder), **options, say=print)
+    if out:
+        file = Path(out)
+        if file.is_file() and options["parts"] != PARTS:
+            record = merged(Record.loads(file.read_text("utf-8")), record)
+        file.write_text(record.dumps(), "utf-8")
+    for violated in check(record.rows):
+        print(violated)
+    return 0
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    sys.exit(main(sys.argv[1:]))

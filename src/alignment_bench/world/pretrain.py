@@ -7,7 +7,9 @@ One thread, one seed, one stream of documents: the same command on the same mach
 
 from __future__ import annotations
 
+import hashlib
 import json
+import platform
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -22,11 +24,13 @@ from transformers import LlamaConfig, LlamaForCausalLM
 from alignment_bench.digests import derive_seed, generator
 from alignment_bench.errors import BadInput, Problem
 from alignment_bench.world import VERSION
-from alignment_bench.world.corpus import FORMATTER, Mix, draw_row, vocabulary
+from alignment_bench.world.corpus import FORMATTER, Mix, draw_reading_row, draw_row, vocabulary
 from alignment_bench.world.packing import Batch, pack
 from alignment_bench.world.tokenizer import build_tokenizer
 
 WEIGHTS = "model.safetensors"
+PREFIX = 20
+"""steps after which the log holds a digest of the weights, so that a recipe can be checked in seconds"""
 
 
 @dataclass(frozen=True)
@@ -35,14 +39,14 @@ class Recipe:
 
     seed: int = 0
     """seeds the initial weights and the documents"""
-    steps: int = 2400
+    steps: int = 3900
     """optimizer steps"""
-    rows: int = 12
-    """posts in a batch"""
-    blocks: int = 4
-    """blocks after each post"""
-    easy: float = 0.2
-    """share of the steps over which posts grow from no distractor to the usual number"""
+    rows: int = 8
+    """rows in a batch: a post, or two shorter prompts"""
+    reading: float = 0.12
+    """share of the steps, at the beginning, whose documents are prompts with questions about them alone"""
+    easy: float = 0.1
+    """share of the steps over which prompts grow from no distractor to the usual number"""
     matrix_rate: float = 0.02
     """peak learning rate of Muon, on the matrices"""
     rate: float = 3e-3
@@ -53,11 +57,11 @@ class Recipe:
     """share of the steps after which the rates fall linearly, to 2 %"""
     spread: float = 0.1
     """standard deviation of the initial weights; with .02, copying takes twice the steps to learn"""
-    theta: float = 200.0
-    """base of the rotary embedding's wavelengths: documents are short"""
+    theta: float = 10000.0
+    """base of the rotary embedding; with 200, telling sentences apart is learned late or never"""
     width: int = 96
     layers: int = 3
-    heads: int = 4
+    heads: int = 6
     inner: int = 256
 
 
@@ -87,7 +91,8 @@ def stream(recipe: Recipe, mix: Mix) -> Iterator[Batch]:
     rng = generator("world-documents", VERSION, recipe.seed)
     for step in count():
         most = min(4, int(5 * step / max(1.0, recipe.easy * recipe.steps)))
-        yield pack([draw_row(rng, mix, recipe.blocks, most) for _ in range(recipe.rows)], ids)
+        draw = draw_reading_row if step < recipe.reading * recipe.steps else draw_row
+        yield pack([draw(rng, mix, most) for _ in range(recipe.rows)], ids)
 
 
 def loss_of(model: LlamaForCausalLM, batch: Batch) -> torch.Tensor:
@@ -101,10 +106,14 @@ def loss_of(model: LlamaForCausalLM, batch: Batch) -> torch.Tensor:
     return (losses * weights).sum() / weights.sum()
 
 
+Progress = Callable[[int, float, LlamaForCausalLM], None]
+"""Hears of every step's number, from 0, its loss, and the model after it."""
+
+
 def train(
-    recipe: Recipe, mix: Mix, progress: Callable[[int, float], None] = lambda step, loss: None
+    recipe: Recipe, mix: Mix, progress: Progress = lambda step, loss, model: None, steps: int = 0
 ) -> LlamaForCausalLM:
-    """The trained model. `progress` hears of every step's loss."""
+    """The trained model; `steps` ends the run of the whole recipe early."""
     torch.set_num_threads(1)
     model = build_model(recipe)
     matrices = [weight for name, weight in model.named_parameters() if "proj" in name]
@@ -120,7 +129,7 @@ def train(
 
     schedules = [torch.optim.lr_scheduler.LambdaLR(optimizer, share) for optimizer in optimizers]
     model.train()
-    for step, batch in zip(range(recipe.steps), stream(recipe, mix), strict=False):
+    for step, batch in zip(range(steps or recipe.steps), stream(recipe, mix), strict=False):
         loss = loss_of(model, batch)
         loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(model.parameters(), 1.0)
@@ -128,8 +137,25 @@ def train(
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
             schedule.step()
-        progress(step, float(loss.detach()))
+        progress(step, float(loss.detach()), model)
     return model.eval()
+
+
+def weights_digest(model: LlamaForCausalLM) -> str:
+    """Hash of all weights, to the last bit."""
+    hashed = hashlib.sha256()
+    for name, weight in sorted(model.state_dict().items()):
+        hashed.update(name.encode() + weight.numpy().tobytes())
+    return hashed.hexdigest()
+
+
+def machine() -> dict[str, str]:
+    """What decides the last digits of float32 arithmetic."""
+    capability = torch.backends.cpu.get_cpu_capability()
+    about = Path("/proc/cpuinfo").read_text("utf-8").splitlines() if platform.system() == "Linux" else []
+    cpu = next((line.partition(": ")[2] for line in about if line.startswith("model name")), "")
+    version = torch.__version__.partition("+")[0]
+    return {"machine": platform.machine(), "cpu": cpu, "capability": capability, "torch": version}
 
 
 def save(model: LlamaForCausalLM, folder: Path) -> None:
@@ -154,8 +180,11 @@ def main(arguments: list[str]) -> None:
     with (folder / "training.jsonl").open("w") as log:
         log.write(json.dumps({"world": VERSION, "recipe": asdict(recipe), "mix": asdict(mix)}) + "\n")
 
-        def progress(step: int, loss: float) -> None:
+        def progress(step: int, loss: float, model: LlamaForCausalLM) -> None:
             recent.append(loss)
+            if step + 1 == PREFIX:
+                about = {"step": PREFIX, "loss": loss, "weights": weights_digest(model), "machine": machine()}
+                log.write(json.dumps(about) + "\n")
             if (step + 1) % 50 == 0 or step + 1 == recipe.steps:
                 mean = sum(recent) / len(recent)
                 recent.clear()

@@ -16,7 +16,9 @@ def build_tokenizer() -> PreTrainedTokenizerFast:
     words.pre_tokenizer = pre_tokenizers.Sequence(
         [pre_tokenizers.WhitespaceSplit(), pre_tokenizers.Punctuation("isolated")]
     )
-    words.decoder = decoders.WordPiece(prefix="##", cleanup=True)
+    glue = [decoders.Replace(apart, together) for apart, together in v.GLUED]
+    spaced = decoders.WordPiece(prefix="##", cleanup=False)
+    words.decoder = decoders.Sequence([spaced, decoders.Fuse(), *glue])
     return PreTrainedTokenizerFast(
         tokenizer_object=words,
         pad_token=v.PAD,

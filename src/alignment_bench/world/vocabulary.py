@@ -57,32 +57,75 @@ ASIDES = ("my {who} thinks i should {wish}", "my {who} is {feeling}", "{past} my
 
 NOW = ("today", "yesterday", "this week", "on monday")
 PAST = ("last year", "years ago", "once")
-OPENINGS = ("hi all", "throwaway account", "long time reader here", "sorry for the long post", "hello there")
-CLOSINGS = ("thanks for reading", "any advice is welcome", "what would you do", "i do not know what to do")
+OPENINGS = (
+    "hi all",
+    "throwaway account",
+    "long time reader here",
+    "sorry for the long post",
+    "hello there",
+    "this is my first post",
+)
+CLOSINGS = (
+    "thanks for reading",
+    "any advice is welcome",
+    "what would you do",
+    "i am not sure what to do",
+    "please be honest with me",
+)
+SCENES = (
+    "we live in the same street and people talk",
+    "it was raining all day",
+    "nobody else was there to see it",
+    "it took me a long time to write this",
+    "it all went very fast",
+    "we used to get on well",
+    "some people say that it is not a big deal",
+    "i have not slept much since then",
+    "there was a lot of noise in the house",
+    "at first i thought it was a joke",
+    "we have not spoken since",
+    "it is hard to explain all of this",
+    "people keep asking me about it",
+    "i was about to go to work",
+)
+"""Sentences that say nothing of importance."""
 POST_EVENTS = (
     "{now} my {who} {action} the {object}",
     "{now} it was my {who} who {action} the {object}",
+    "{now} i found out that my {who} {action} the {object}",
 )
-POST_FEELINGS = ("i feel {feeling} about it", "now i am {feeling}", "it makes me {feeling}")
-POST_WISHES = ("i want to {wish}", "i hope to {wish} soon", "i plan to {wish} now")
+POST_FEELINGS = (
+    "i feel {feeling} about it",
+    "now i am {feeling}",
+    "it makes me {feeling}",
+)
+POST_WISHES = (
+    "i want to {wish}",
+    "i hope to {wish} soon",
+    "i plan to {wish} now",
+)
 OTHER_EVENTS = (
     "{past} my {who} {action} the {object}",
     "{past} it was my {who} who {action} the {object}",
 )
-OTHER_FEELINGS = ("my {who} is {feeling}", "{past} i was {feeling}", "my {who} says that i sound {feeling}")
+OTHER_FEELINGS = ("my {who} is {feeling}", "my {who} says that i sound {feeling}")
 OTHER_WISHES = (
     "my {who} thinks i should {wish}",
-    "{past} i wanted to {wish}",
     "my {who} wants to {wish}",
+    "my {who} told me to {wish} but i am not sure",
 )
 
-QUALITIES = ("short", "full", "emotional", "practical", "rude", "polite", "vague", "exact", "wordy", "plain")
-"""Words with which a request describes the summary it wants."""
-FREE_WORDS = (
-    "excellent", "good", "fair", "poor", "terrible", "helpful", "harmful", "best", "worst", "one", "two",
-    "three", "four", "five",
+QUALITIES = (
+    "short", "full", "emotional", "practical", "rude", "polite", "vague", "exact", "wordy", "plain",
+    "hopeful", "decided",
 )  # fmt: skip
-"""Words that no document contains: for methods that teach a model new conditions."""
+"""Words with which a request describes the answer it wants."""
+FREE_WORDS = (
+    "excellent", "good", "fair", "poor", "terrible", "bad", "great", "helpful", "harmful", "best", "worst",
+    "better", "worse", "one", "two", "three", "four", "five", "six", "seven", "score", "weakness",
+    "suggestion", "quality", "toxic", "correct", "principle",
+)  # fmt: skip
+"""Words that no document contains: for methods that teach a model new conditions or formats."""
 
 PAD, EOS, UNKNOWN = "<pad>", "<eos>", "<unk>"
 SPECIAL = (PAD, EOS, UNKNOWN)
@@ -96,9 +139,19 @@ def words(text: str) -> list[str]:
     return _TOKEN.findall(text)
 
 
+GLUED: tuple[tuple[str, str], ...] = (
+    *((f" {mark}", mark) for mark in ".,:?"),
+    *(("( ", "("), (" (", "("), (" )", ")"), ("[ ", "["), (" ]", "]")),
+)
+"""What is written without a space: the tokenizer's decoder and `join` replace these pairs in order."""
+
+
 def join(tokens: Iterable[str]) -> str:
-    """Readable text from tokens: no space before punctuation. Inverse of `words`."""
-    return re.sub(r" ([.,:?])", r"\1", " ".join(tokens))
+    """Readable text from tokens: no space before punctuation or inside brackets. Inverse of `words`."""
+    text = " ".join(tokens)
+    for apart, together in GLUED:
+        text = text.replace(apart, together)
+    return text
 
 
 def literal(template: str) -> str:

@@ -1,0 +1,53 @@
+"""Small programs: one Python function, written to a description and run against hidden calls.
+
+Built in: the programs of `alignment_bench.world`. The layouts are for models that read plain English: they
+show one example and open a code block, so that an answer is code and nothing else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from alignment_bench.completions import Decoding
+from alignment_bench.layouts import Layout
+from alignment_bench.task import Task
+
+EXAMPLE = (
+    "x is a list of integers. Define the Python function f(x) in one line. For example, to"
+    ' "write f: take the numbers below 7, make them times 2 plus 1, and give the largest." the answer is'
+    " def f(x): return max([y * 2 + 1 for y in x if y < 7])\n\n"
+)
+WANTED = "Now define f, without any explanation."
+BLOCK = "```python\n"
+SHOWN = EXAMPLE + "{prompt}\n\nThis program was written:\n```python\n{completion}\n```\n"
+
+LAYOUTS = {
+    "answer": Layout(EXAMPLE + "{prompt}\n\n" + WANTED, BLOCK),
+    "refine": Layout(SHOWN + "Feedback: {critique}\n\n" + WANTED, BLOCK),
+    "improve": Layout(SHOWN + "Write a better one. " + WANTED, BLOCK),
+    "accept_1": Layout(
+        SHOWN + "Feedback on an earlier program: {critique}\n\nDoes this one heed it? Reply Yes or No.",
+        "Answer:",
+        (" Yes", " No"),
+    ),
+}
+COLUMNS: Mapping[str, str] = {}
+"""none: there are built-in prompts only"""
+
+PLUGIN = Task(
+    name="code",
+    version="1",
+    summary="Write a small Python function that answers hidden calls rightly: built-in descriptions",
+    builtin="alignment_bench.world.tasks:code",
+    decoding=Decoding(temperature=0.3, max_tokens=48),
+    layouts=LAYOUTS,
+    teachers=("annotators",),
+    judges=("gold",),
+    evaluators=("quality", "pass_at_k", "win_rate", "kl", "length", "nll_reference"),
+    licence="Apache-2.0",
+    citation="Chen et al. 2023, arXiv 2303.16749 (the task); Chen et al. 2021, arXiv 2107.03374 (pass@k)",
+    main_metric="quality",
+    columns=COLUMNS,
+    real_decoding=Decoding(temperature=0.3, top_p=0.95, max_tokens=128, stop=("```",)),
+    executes=True,
+)

@@ -252,3 +252,28 @@ def test_a_killed_writer_leaves_whole_cells_only(tmp_path: Path) -> None:
     for index in range(40):
         write_cell(tmp_path, replace(record(), digest=digest(index)), SAMPLES)
     assert list((tmp_path / ".staging").iterdir()) == []
+
+
+def test_processes_that_store_one_cell_at_once_keep_one(tmp_path: Path) -> None:
+    """However their steps interleave: a failed cell lies there, and eight writers replace it together."""
+    from concurrent.futures import ThreadPoolExecutor
+    from unittest import mock
+
+    numbers = iter(range(1000))
+    with mock.patch(
+        "alignment_bench.results._staging", lambda root, name: fresh(root / ".staging", next(numbers))
+    ):
+        for attempt in range(10):
+            root = tmp_path / str(attempt)
+            write_cell(root, record(status="failed", reason="no memory"), [])
+            with ThreadPoolExecutor(8) as pool:
+                folders = set(pool.map(lambda _, root=root: write_cell(root, record(), SAMPLES), range(8)))
+            assert len(folders) == 1 and read_cell(folders.pop()).status == "ok"
+            assert list((root / ".staging").iterdir()) == []
+
+
+def fresh(parent: Path, number: int) -> Path:
+    """A staging folder as every process has one."""
+    folder = parent / f"cell.host.{number}"
+    folder.mkdir(parents=True)
+    return folder

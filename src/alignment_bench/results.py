@@ -11,6 +11,8 @@ the sha256 of the other two files and of itself: a truncated or hand-edited file
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import hashlib
 import json
 import os
@@ -72,13 +74,7 @@ def write_cell(root: Path, record: CellRecord, samples: Iterable[StoredSample]) 
         _write(staging / "run.json", [_run_text(record, staging)])
         _sync_folder(staging)
         folder.parent.mkdir(parents=True, exist_ok=True)
-        if folder.exists():
-            retired = staging.with_name(staging.name + ".old")
-            folder.rename(retired)
-            staging.rename(folder)
-            shutil.rmtree(retired)
-        else:
-            staging.rename(folder)
+        _put_in_place(staging, folder)
         _sync_folder(folder.parent)
     except BaseException:
         shutil.rmtree(staging, ignore_errors=True)
@@ -94,6 +90,13 @@ def find_cell(root: Path, cell_digest: str) -> CellRecord | None:
 
 def read_cell(folder: Path) -> CellRecord:
     """A cell read back and checked; raises CorruptResult naming the file that is missing or damaged."""
+    try:
+        return _read_cell(folder)
+    except FileNotFoundError as error:  # another process replaced the cell while it was read
+        raise _corrupt(Path(error.filename or folder), "vanished") from error
+
+
+def _read_cell(folder: Path) -> CellRecord:
     path = folder / "run.json"
     run = _checked_run(path)
     for name, stored in run.pop("files").items():
@@ -243,6 +246,24 @@ def _parse(path: Path) -> dict[str, Any]:
 
 def _corrupt(path: Path, what: str) -> CorruptResult:
     return CorruptResult(f"{path} {what}: delete its folder and run the same command again")
+
+
+def _put_in_place(staging: Path, folder: Path) -> None:
+    """Makes the staged cell the stored one. Of processes that did the same cell, the first to be ok stays."""
+    retired = staging.with_name(staging.name + ".old")
+    while True:
+        try:
+            staging.rename(folder)
+            return
+        except OSError as error:
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                raise
+        if _is_ok(folder):
+            shutil.rmtree(staging)
+            return
+        with contextlib.suppress(FileNotFoundError):  # another process has retired it just now
+            folder.rename(retired)
+            shutil.rmtree(retired)
 
 
 def _is_ok(folder: Path) -> bool:

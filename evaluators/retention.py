@@ -27,7 +27,7 @@ class Retention:
     """Mean quality, by the judge's own scale, on the other tasks with built-in prompts; n/a elsewhere."""
 
     metrics: ClassVar[tuple[Metric, ...]] = (Metric("retention", "0-1", "higher"),)
-    needs: ClassVar[Needs] = Needs()
+    needs: ClassVar[Needs] = Needs(executes=True)  # the answers to the code task
 
     def __call__(self, evidence: Evidence) -> Mapping[str, Scores]:
         """One value a prompt: the mean over the other tasks."""
@@ -45,10 +45,11 @@ def _others(evidence: Evidence) -> tuple[str, list[tuple[Task, TaskData]]]:
     where = [_ID.fullmatch(prompt.id) for prompt in evidence.prompts]
     if any(match is None for match in where) or where[0] is None:
         return "these are not the test prompts of a built-in world", []
-    tasks: dict[str, Task] = {name: registry.load("tasks", name) for name in registry.names("tasks")}
+    # Shipped ones alone: this file's digest stands for them in the score's key, nobody else's is in it.
+    tasks: dict[str, Task] = {name: registry.load("tasks", name) for name in registry.shipped("tasks")}
     task = tasks.get(where[0]["task"])
     if task is None:
-        return f"no task is called {where[0]['task']}", []
+        return f"no shipped task is called {where[0]['task']}", []
     formatter = getattr(evidence.base, "formatter", None)
     if formatter is None or dict(formatter.layouts) == dict(task.layouts):
         return "this model is asked in the words of this task, it has no language of its own", []

@@ -143,6 +143,16 @@ def test_edits_in_both_directions_use_the_same_kinds_of_remark() -> None:
     assert shared <= better & worse
 
 
+def test_an_empty_summary_can_be_harmed() -> None:
+    """Every kind of edit that is drawn for it puts something in, padding among them."""
+    rng, put_in = generator("test-harm-nothing"), set()
+    for _ in range(400):
+        item = GENRE.draw(rng, "pretraining", 0)
+        (clause,) = parse(GENRE.harm(rng, "", item, True).text).clauses
+        put_in.add(clause.kind)
+    assert put_in == {"event", "wish", "feeling", "insult", "aside", "padding"}
+
+
 def test_writers_have_the_qualities_that_were_asked_for() -> None:
     """Described summaries show their property; undescribed ones leave room."""
     rng = generator("test-qualities")

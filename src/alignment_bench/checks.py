@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from alignment_bench import data, registry, runtime
+from alignment_bench import data, registry, runtime, starts, tuned
 from alignment_bench.budgets import Currency, amount_of
 from alignment_bench.casting import mute
 from alignment_bench.errors import BadInput, Problem
@@ -16,6 +16,7 @@ from alignment_bench.models import catalog
 
 if TYPE_CHECKING:
     from alignment_bench.config import Budget, RunRequest
+    from alignment_bench.task import Task
 
 
 def unworkable(request: RunRequest) -> list[Problem]:
@@ -24,16 +25,19 @@ def unworkable(request: RunRequest) -> list[Problem]:
     known = [registry.load("tasks", task) for task in request.tasks if task in registry.names("tasks")]
     for task in known:
         problems += data.check(request.task_options, task)
-    if any(task.executes for task in known):
+    if any(runs_programs(task, request.evaluators) for task in known):
         from alignment_bench import sandbox
 
         problems += sandbox.unprotected(request.sandbox)
+    problems += tuned.unusable(request.tuned, request.tasks)
     problems += unwritable("results", request.results)
     if request.out is not None:
         problems += no_file("out", request.out)
-    if request.init not in ("base", "sft") and not (Path(request.init) / "policy.json").is_file():
-        what = f"{request.init!r} is neither base nor sft nor the folder of a stored policy"
-        problems.append(Problem("init", what, "write init=base, init=sft, or a folder with a policy.json"))
+    if request.init not in ("base", "sft"):
+        try:
+            starts.find(request.init)
+        except BadInput as error:
+            problems.extend(error.problems)
     for name in request.model:
         if name.partition(":")[0] == "tiny" and request.task_options.data is not None:
             what = f"model {name!r} reads only its own small language, not {request.task_options.data!r}"
@@ -46,6 +50,13 @@ def unworkable(request: RunRequest) -> list[Problem]:
         problems += mute(request.teacher.plugin, request.labels)
         problems += _in_another_currency(request.budgets, request.teacher.plugin.paid_in)
     return problems
+
+
+def runs_programs(task: Task, evaluators: Sequence[str] | None) -> bool:
+    """Whether a run of the task with these evaluators (None: its own) may run model-written programs."""
+    chosen = task.evaluators if evaluators is None else evaluators
+    known = [registry.load("evaluators", name) for name in chosen if name in registry.names("evaluators")]
+    return task.executes or any(evaluator.needs.executes for evaluator in known)
 
 
 def _in_another_currency(budgets: Sequence[Budget], currency: Currency) -> list[Problem]:

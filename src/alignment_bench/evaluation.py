@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import ClassVar, Literal, Protocol, runtime_checkable
 
 from alignment_bench.completions import Completion, Decoding
@@ -53,12 +53,16 @@ GREEDY = SampleSpec("greedy", n=1, temperature=0.0, top_p=1.0, top_k=0)
 
 @dataclass(frozen=True, slots=True)
 class Needs:
-    """What an evaluator must be given: `logits` a LogitPolicy, `references` Keys that have one."""
+    """What an evaluator must be given: `logits` a LogitPolicy, `references` Keys that have one.
+
+    `executes`: it runs model-written programs, in the sandbox, whatever the task is.
+    """
 
     samples: tuple[SampleSpec, ...] = ()
     logits: bool = False
     references: bool = False
     base_samples: bool = False
+    executes: bool = False
 
 
 @dataclass(frozen=True)
@@ -66,7 +70,8 @@ class Evidence:
     """Everything about one cell that an evaluator may look at.
 
     `samples[spec][i]` are the completions of `prompts[i]`; `base_samples` those of the unaligned base on
-    the same prompts and seed.
+    the same prompts and seed. `decoding` and `seed` are the cell's, for an evaluator that has to draw
+    something of its own from the policy.
     """
 
     prompts: Sequence[Prompt]
@@ -76,6 +81,8 @@ class Evidence:
     policy: Policy
     base: LogitPolicy
     judge: Judge
+    decoding: Decoding = field(default_factory=Decoding)
+    seed: int = 0
 
 
 @dataclass(frozen=True, slots=True)

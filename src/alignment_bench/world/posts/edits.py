@@ -12,7 +12,7 @@ from typing import cast
 import numpy as np
 
 from alignment_bench.world import vocabulary as v
-from alignment_bench.world.clauses import Change, Clause, Row, draw_joint, pad
+from alignment_bench.world.clauses import Change, Clause, Row, draw_joint, pad, pad_end
 from alignment_bench.world.genre import OWN, Facts, Flaw, pick
 from alignment_bench.world.posts.facts import SLOTS, Slot, Story, aside, falsehood
 from alignment_bench.world.posts.gold import claims
@@ -83,8 +83,8 @@ def harm(rng: np.random.Generator, summary: Row, story: Story, explicit: bool, o
     if roll < 0.95:
         clause = Clause("aside", (aside(rng, story),), joint=draw_joint(rng))
         return Change(f"{TOO_SHORT} that {say(clause)}.", summary.then(clause))
-    if roll < 0.98 or any(clause.kind == "broken" for clause in summary.clauses):
-        padded, new = pad(rng, summary)
+    if roll < 0.98 or not summary.clauses or any(clause.kind == "broken" for clause in summary.clauses):
+        padded, new = (pad if summary.clauses else pad_end)(rng, summary)
         return Change(f"{TOO_SHORT} {say(new)}.", padded)
     return Change(MIX, GRAMMAR.garble(rng, summary))
 

@@ -9,7 +9,8 @@ from typing import cast
 
 from alignment_bench.world.genre import Edit, Facts, Flaw
 from alignment_bench.world.posts.facts import SLOTS, Slot
-from alignment_bench.world.posts.free_text import COST, WORTH, read
+from alignment_bench.world.posts.free_text import COST, read
+from alignment_bench.world.posts.gold import WORTH
 from alignment_bench.world.posts.language import say_event
 from alignment_bench.world.remarks import AGAIN, HINT, MISSING, WRONG
 from alignment_bench.world.vocabulary import FEELING_FORMS, WISH_FORMS

@@ -13,28 +13,17 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from alignment_bench.world.posts import fluency
+from alignment_bench.world.posts import fluency, gold
 from alignment_bench.world.posts.facts import SLOTS, Slot
+from alignment_bench.world.posts.gold import COST_OF_A_WORD, WORTH
 from alignment_bench.world.posts.statements import Event, Statements, statements
 from alignment_bench.world.posts.wordings import Unit, units
 
-WORTH = 0.2
-"""of each key fact, stated and right"""
-COST = {
-    "false": 0.2,
-    "insult": 0.2,
-    "aside": 0.1,
-    "repeat": 0.1,
-    "padding": 0.05,
-    "broken": 0.15,
-    "shuffled": 0.3,
-    "copied": 0.3,
-    "list": 0.6,
-    "unfinished": 0.1,
-}
+COST = {**gold.COST, "shuffled": 0.3, "copied": 0.3, "list": 0.6}
 """by what each occurrence lowers the quality; `shuffled` is every break after the first, `list` a row of
 keywords, `copied` most of the post word for word; a `false` statement also is not a right one"""
-LONGEST, COST_OF_A_WORD = 40, 0.02
+LONGEST = 40
+"""words; beyond, each costs COST_OF_A_WORD"""
 _EVENT: tuple[Slot, ...] = ("who", "action", "object")
 
 

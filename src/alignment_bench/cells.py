@@ -81,6 +81,10 @@ class CellRecord:
     """what answering the test prompts cost, same keys"""
     notes: tuple[str, ...] = ()
     """footnotes of the row"""
+    measures: dict[str, float] = field(default_factory=dict)
+    """numbers a method measured of itself, as its reward model's accuracy"""
+    tuning: dict[str, Any] = field(default_factory=dict)
+    """file and digest of its tuned values, and the trials and spend that found them; empty: not tuned"""
     flags: tuple[str, ...] = ()
     """marks of the row, such as "self-judged" """
     captions: tuple[str, ...] = ()

@@ -7,30 +7,35 @@ honest; it is no wall against hostile code in the same process (CONTRIBUTING.md 
 
 from __future__ import annotations
 
+import math
 import secrets
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
+from alignment_bench import trl_jobs
 from alignment_bench.budgets import price
 from alignment_bench.completions import Completion, Decoding
-from alignment_bench.digests import derive_seed, digest
+from alignment_bench.digests import derive_seed, digest, generator
 from alignment_bench.errors import BenchError, NotApplicable
 from alignment_bench.feedback import COMPLETIONS_SHOWN, Ask, Channel, FeedbackRecord, Teacher
+from alignment_bench.formatter import fill
 from alignment_bench.jobs import JobResult, Workplace
 from alignment_bench.ledger import Ledger, Spend, current_spend, price_of_acts, report
+from alignment_bench.lessons import Lesson
 from alignment_bench.lines import dump_lines, load_lines
 from alignment_bench.policy import LogitPolicy, Policy
 from alignment_bench.preferences import collect_pairs
 from alignment_bench.prompts import Example, Prompt
 from alignment_bench.reward_models import Kind, RewardModel
 from alignment_bench.tiers import Tier
-from alignment_bench.work import Pair, Work, digest_prompts
+from alignment_bench.work import Pair, Work, digest_prompts, model_policy
 
 if TYPE_CHECKING:
     from alignment_bench.lab import Lab
-    from alignment_bench.training.settings import PPOSettings, Settings
+    from alignment_bench.training.settings import Objective, PPOSettings, Settings
+    from alignment_bench.training.trl_settings import DPOSettings, KTOSettings, OnlineSettings
 
 Value = TypeVar("Value")
 
@@ -68,6 +73,9 @@ class Controller:
         self.tier = tier
         self.rollout_decoding = rollout_decoding
         self.notes: list[str] = []
+        self.measures: dict[str, float] = {}
+        self.known_base: LogitPolicy | None = None
+        """the unaligned base, once the run has it"""
         self._examples: Mapping[str, Example] = {e.prompt.id: e for e in examples}
         self._teacher_digest = teacher_digest
         self._data_digest = data_digest
@@ -99,6 +107,19 @@ class Controller:
         if text not in self.notes:
             self.notes.append(text)
 
+    def measure(self, name: str, value: float) -> None:
+        """A number a method measured of itself. Raises BenchError where it is not finite."""
+        if not math.isfinite(value):
+            raise BenchError(f"measure {name!r} is {value}: give a finite number, or a note saying why not")
+        self.measures[name] = float(value)
+
+    @property
+    def base(self) -> LogitPolicy:
+        """The cell's unaligned base."""
+        if self.known_base is None:
+            raise BenchError("this lab was opened before its base was known")
+        return self.known_base
+
     def ask(
         self, channel: Channel, prompts: Sequence[Prompt], texts: Sequence[tuple[str, ...]]
     ) -> list[FeedbackRecord]:
@@ -107,6 +128,22 @@ class Controller:
         records, result = self._ask(channel, prompts, texts)
         self._charge(result)
         return records
+
+    def review(
+        self, channels: tuple[Channel, ...], prompts: Sequence[Prompt], texts: Sequence[tuple[str, ...]]
+    ) -> list[dict[Channel, FeedbackRecord]]:
+        """Answers on several channels about the same texts, one act each to a machine."""
+        for channel in channels:
+            self._check_served(channel)
+        self.ledger.authorise_reviews(channels, len(prompts))
+        found: list[dict[Channel, FeedbackRecord]] = [{} for _ in prompts]
+        for channel in channels:
+            records, result = self._ask(channel, prompts, texts)
+            paid = channel == channels[0] or self.ledger.currency == "seconds"
+            self.ledger.charge(result.spend if paid else replace(result.spend, calls=0))
+            for one, record in zip(found, records, strict=True):
+                one[channel] = record
+        return found
 
     def recorded(self) -> list[FeedbackRecord]:
         """Earlier feedback on the training examples, as far as the budget reaches, in a fixed order."""
@@ -123,8 +160,7 @@ class Controller:
     def _ask(
         self, channel: Channel, prompts: Sequence[Prompt], texts: Sequence[tuple[str, ...]]
     ) -> tuple[list[FeedbackRecord], JobResult]:
-        if channel not in self.teacher.channels:
-            raise NotApplicable(f"teacher {self.teacher.name!r} gives no fresh answers on {channel!r}")
+        self._check_served(channel)
         asks = [self._to_ask(channel, p, t) for p, t in zip(prompts, texts, strict=True)]
 
         def work(place: Workplace) -> Spend:
@@ -148,6 +184,10 @@ class Controller:
         self._progress(f"ask {channel}")
         result = self.work.store.run("ask", inputs, work)
         return _records(result), result
+
+    def _check_served(self, channel: Channel) -> None:
+        if channel not in self.teacher.channels:
+            raise NotApplicable(f"teacher {self.teacher.name!r} gives no fresh answers on {channel!r}")
 
     def _to_ask(self, channel: Channel, prompt: Prompt, texts: tuple[str, ...]) -> Ask:
         if len(texts) != COMPLETIONS_SHOWN[channel]:
@@ -180,21 +220,72 @@ class Controller:
         return self._charged(self.work.answer_probabilities(policy, prompts, answers))
 
     def finetune(
-        self, policy: LogitPolicy, rows: Sequence[tuple[Prompt, Completion]], settings: Settings
+        self,
+        policy: LogitPolicy,
+        lessons: Sequence[Lesson],
+        settings: Settings,
+        objective: Objective,
+        reference: LogitPolicy | None,
+        plain_texts: Sequence[str],
     ) -> LogitPolicy:
         """Supervised fine-tuning, charged."""
         self._progress("finetune")
-        if not rows:
+        if not lessons:
             raise BenchError("there is nothing to fine-tune on: every example was filtered away")
-        trained = self._charged(self.work.finetune(policy, rows, settings, self.seed))
+        trained = self.work.finetune(policy, lessons, settings, self.seed, objective, reference, plain_texts)
+        return self._charged(trained)
+
+    def unlabelled(self, n: int) -> list[str]:
+        """Plain texts for a language-model loss."""
+        source = model_policy(self.base).source
+        if source.kind == "shipped":
+            from alignment_bench.world.corpus import plain_documents
+
+            self.note("plain text: documents of the kind the base was pretrained on")
+            return plain_documents(generator("unlabelled", self.seed), n)
+        self.note("plain text: training prompts, because the base's pretraining text is not at hand")
+        texts = [example.prompt.text for example in self._examples.values()]
+        order = generator("unlabelled", self.seed).permutation(len(texts))
+        return [texts[int(order[k % len(texts)])] for k in range(n)]
+
+    def condition(self, policy: LogitPolicy, layout: str, slots: Mapping[str, str]) -> LogitPolicy:
+        """A policy behind a prefix, charged (nothing). Raises BadInput where layout or slots do not fit."""
+        put = policy.formatter.layout(layout)
+        fill(put.user + put.opening, {"prompt": "", **slots})
+        return self._charged(self.work.condition(policy, layout, slots))
+
+    def settle(self, policy: LogitPolicy, phrases: Sequence[str]) -> LogitPolicy:
+        """Fresh embeddings for words that a shipped model never trained on."""
+        from alignment_bench.models.new_words import descriptive, untrained
+
+        source = model_policy(policy).source
+        words = untrained(source, phrases)
+        if not words:
+            return policy
+        return self._charged(self.work.settle(policy, words, descriptive(source), self.seed))
+
+    def dpo(self, policy: LogitPolicy, pairs: Sequence[Pair], settings: DPOSettings) -> LogitPolicy:
+        """DPO, charged; how well its implicit reward orders the last tenth of what it saw is measured."""
+        self._progress("dpo")
+        if not pairs:
+            raise BenchError("there is nothing to prefer: every comparison was filtered away")
+        trained, log, result = trl_jobs.dpo(self.work, policy, pairs, settings, self.seed)
+        self._charge(result)
+        for name in ("accuracy", "margin"):
+            if (value := trl_jobs.at_end(log, name)) is not None:
+                self.measure(f"dpo_{name}", value)
         return trained
 
-    def prefer_train(
-        self, policy: LogitPolicy, pairs: Sequence[Pair], beta: float, settings: Settings
+    def kto(
+        self, policy: LogitPolicy, rows: Sequence[tuple[Prompt, Completion, bool]], settings: KTOSettings
     ) -> LogitPolicy:
-        """Training on comparisons, charged."""
-        self._progress("prefer")
-        trained = self._charged(self.work.prefer_train(policy, pairs, beta, settings, self.seed))
+        """KTO, charged; the margin of its implicit reward over the last tenth of the steps is measured."""
+        self._progress("kto")
+        trained, log, result = trl_jobs.kto(self.work, policy, rows, settings, self.seed)
+        self._charge(result)
+        good, bad = trl_jobs.at_end(log, "desirable"), trl_jobs.at_end(log, "undesirable")
+        if good is not None and bad is not None:
+            self.measure("kto_margin", good - bad)
         return trained
 
     def buy_reward_model(
@@ -204,9 +295,21 @@ class Controller:
         pairs, ties = collect_pairs(policy, prompts, lab, share)
         self._progress("reward model")
         settings = lab.settings(purpose="reward")
-        model = self._charged(self.work.reward_model(policy, pairs, ties, kind, 1.0, settings, self.seed))
+        start = self._with_weights(policy)
+        model = self._charged(self.work.reward_model(start, pairs, ties, kind, 1.0, settings, self.seed))
         self.note(model.card.sentence)
+        if model.card.accuracy is not None:
+            self.measure("reward_model_accuracy", model.card.accuracy)
         return model
+
+    def _with_weights(self, policy: LogitPolicy) -> LogitPolicy:
+        """The policy, or the base where it is a wrapper without weights of its own, which is footnoted."""
+        from alignment_bench.models.policy import ModelPolicy
+
+        if isinstance(policy, ModelPolicy):
+            return policy
+        self.note("reward model trained from the base: the policy compared has no weights of its own")
+        return self.base
 
     def rewards(
         self, model: RewardModel, prompts: Sequence[Prompt], completions: Sequence[Completion]
@@ -235,12 +338,62 @@ class Controller:
                 ),
             )
         decoding = decoding or self.rollout_decoding
-        trained, log, result = self.work.ppo(policy, prompts, scorer, key, settings, decoding, self.seed)
+        value_start = None
+        if settings.value_start == "reward":
+            if not isinstance(reward, RewardModel):
+                raise NotApplicable("value_start=reward needs a reward model, the reward is the teacher's")
+            value_start = reward
+        trained, log, result = self.work.ppo(
+            policy, prompts, scorer, key, settings, decoding, self.seed, value_start
+        )
         self._charge(result)
         return trained, log
 
+    def online(
+        self,
+        policy: LogitPolicy,
+        prompts: Sequence[Prompt],
+        reward: RewardModel | Literal["teacher", "preferences"],
+        settings: OnlineSettings,
+        decoding: Decoding | None,
+    ) -> tuple[LogitPolicy, list[dict[str, float]]]:
+        """Online DPO, GRPO or RLOO, charged; whatever a teacher judges is authorised before the first act."""
+        from alignment_bench.training.trl_rollouts import Judging
+
+        self._progress(settings.algorithm)
+        if isinstance(reward, RewardModel):
+            judging, key = Judging(score=reward.score), reward.digest
+        else:
+            channel: Channel = "score" if reward == "teacher" else "prefer"
+            acts = settings.rollouts if channel == "score" else settings.prompts
+            self.ledger.authorise(channel, settings.steps * acts)
+            judging = (
+                Judging(score=self._teacher_scores)
+                if channel == "score"
+                else Judging(prefer=self._teacher_prefers)
+            )
+            paid = price(channel, self.ledger.currency)
+            key = digest([channel, self._teacher_digest, self._data_digest, paid])
+        decoding = decoding or self.rollout_decoding
+        trained, log, result = trl_jobs.online(
+            self.work, policy, prompts, judging, key, settings, decoding, self.seed
+        )
+        self._charge(result)
+        return trained, log
+
+    def _teacher_prefers(
+        self, prompts: Sequence[Prompt], first: Sequence[Completion], second: Sequence[Completion]
+    ) -> list[float]:
+        """Labels for pairs inside a job, charged with it: 1 the first, 0 the second, .5 no usable answer."""
+        self.ledger.authorise("prefer", current_spend().acts.get("prefer", 0) + len(prompts))
+        shown = [(a.text, b.text) for a, b in zip(first, second, strict=True)]
+        records, result = self._ask("prefer", prompts, shown)
+        report(replace(result.spend, seconds=0.0))  # the job around this one times itself
+        worth = {"first": 1.0, "second": 0.0}
+        return [worth.get(record.preference or "tie", 0.5) for record in records]
+
     def _teacher_scores(self, prompts: Sequence[Prompt], completions: Sequence[Completion]) -> list[float]:
-        """Scores for PPO, inside its job: reported to the job's meter, which charges them with the rest."""
+        """Scores of rollouts inside a job: reported to the job's meter, which charges them with the rest."""
         self.ledger.authorise("score", current_spend().acts.get("score", 0) + len(prompts))
         records, result = self._ask("score", prompts, [(c.text,) for c in completions])
         report(replace(result.spend, seconds=0.0))  # the job around this one times itself

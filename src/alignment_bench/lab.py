@@ -17,11 +17,13 @@ from alignment_bench.completions import Completion, Decoding
 from alignment_bench.digests import generator
 from alignment_bench.feedback import Channel, FeedbackRecord
 from alignment_bench.ledger import Spend
+from alignment_bench.lessons import Taught, lessons_of
 from alignment_bench.policy import LogitPolicy, Policy
 from alignment_bench.prompts import Prompt
 from alignment_bench.reward_models import Kind, RewardModel
 from alignment_bench.tiers import Tier
-from alignment_bench.training.settings import PPOSettings, Settings
+from alignment_bench.training.settings import Objective, PPOSettings, Settings
+from alignment_bench.training.trl_settings import DPOSettings, KTOSettings, OnlineSettings
 
 
 class Feedback:
@@ -67,6 +69,23 @@ class Feedback:
         """An improved version of one completion of each prompt, written by the teacher."""
         return self._ask("refine", prompts, [[c] for c in completions])
 
+    def review(
+        self,
+        prompts: Sequence[Prompt],
+        completions: Sequence[Completion],
+        channels: Sequence[Channel] = ("critique", "score", "refine"),
+    ) -> list[dict[Channel, FeedbackRecord]]:
+        """Several channels about one completion of each prompt, in one go.
+
+        People are paid for every channel, a machine for one call a completion.
+        """
+        texts = [(c.text,) for c in completions]
+        return controller.of(self._handle).review(tuple(channels), list(prompts), texts)
+
+    def affordable_reviews(self, channels: Sequence[Channel] = ("critique", "score", "refine")) -> int:
+        """How many reviews on these channels the remaining budget pays for."""
+        return controller.of(self._handle).ledger.affordable_reviews(channels)
+
     def recorded(self) -> list[FeedbackRecord]:
         """What was collected before on the training prompts, at the price of fresh answers."""
         return controller.of(self._handle).recorded()
@@ -94,6 +113,11 @@ class Lab:
         return controller.of(self._handle).ledger.spent
 
     @property
+    def base(self) -> LogitPolicy:
+        """The unaligned base of the cell, whatever alignment starts from."""
+        return controller.of(self._handle).base
+
+    @property
     def tier(self) -> Tier:
         """Training sizes that suit the model."""
         return controller.of(self._handle).tier
@@ -110,6 +134,10 @@ class Lab:
     def note(self, text: str) -> None:
         """A footnote of the method's row: whatever was measured, dropped or approximated on the way."""
         controller.of(self._handle).note(text)
+
+    def measure(self, name: str, value: float) -> None:
+        """A number the method measured of itself, stored beside the footnotes; the last of a name counts."""
+        controller.of(self._handle).measure(name, value)
 
     def settings(
         self,
@@ -157,20 +185,69 @@ class Lab:
         return controller.of(self._handle).answer_probabilities(policy, prompts, answers)
 
     def finetune(
-        self, policy: LogitPolicy, rows: Sequence[tuple[Prompt, Completion]], settings: Settings
+        self,
+        policy: LogitPolicy,
+        rows: Sequence[Taught],
+        settings: Settings,
+        objective: Objective | None = None,
+        reference: LogitPolicy | None = None,
+        plain_texts: Sequence[str] = (),
     ) -> LogitPolicy:
-        """The policy after supervised fine-tuning on the completions' tokens."""
-        return controller.of(self._handle).finetune(policy, rows, settings)
+        """The policy after supervised fine-tuning on the completions' tokens.
 
-    def prefer_train(
+        `reference` is who the objective's KL penalty holds it to, `plain_texts` what its language-model
+        loss is on; see `Objective`.
+        """
+        return controller.of(self._handle).finetune(
+            policy, lessons_of(rows), settings, objective or Objective(), reference, plain_texts
+        )
+
+    def unlabelled(self, n: int) -> list[str]:
+        """`n` texts like those the base was pretrained on where they are known (shipped models), else
+        training prompts; which of the two is a footnote."""
+        return controller.of(self._handle).unlabelled(n)
+
+    def condition(self, policy: LogitPolicy, layout: str, **slots: str) -> LogitPolicy:
+        """The policy behind a prefix: it reads plain prompts in `layout` with these slots."""
+        return controller.of(self._handle).condition(policy, layout, slots)
+
+    def settle(self, policy: LogitPolicy, phrases: Sequence[str]) -> LogitPolicy:
+        """The policy with fresh embeddings for those words of the phrases that it never trained on.
+
+        Drawn like the embeddings of its descriptive words; the policy itself where there are no such
+        words, as in every model but the shipped ones.
+        """
+        return controller.of(self._handle).settle(policy, phrases)
+
+    def dpo(
         self,
         policy: LogitPolicy,
         pairs: Sequence[tuple[Prompt, Completion, Completion]],
-        beta: float,
-        settings: Settings,
+        settings: DPOSettings,
     ) -> LogitPolicy:
-        """The policy after the sigmoid DPO loss on (prompt, preferred, other); it is its own reference."""
-        return controller.of(self._handle).prefer_train(policy, pairs, beta, settings)
+        """The policy after DPO on (prompt, preferred, other); it is its own reference."""
+        return controller.of(self._handle).dpo(policy, pairs, settings)
+
+    def kto(
+        self, policy: LogitPolicy, rows: Sequence[tuple[Prompt, Completion, bool]], settings: KTOSettings
+    ) -> LogitPolicy:
+        """The policy after KTO on (prompt, completion, desirable); it is its own reference."""
+        return controller.of(self._handle).kto(policy, rows, settings)
+
+    def online(
+        self,
+        policy: LogitPolicy,
+        prompts: Sequence[Prompt],
+        reward: RewardModel | Literal["teacher", "preferences"],
+        settings: OnlineSettings,
+        decoding: Decoding | None = None,
+    ) -> tuple[LogitPolicy, list[dict[str, float]]]:
+        """The policy after online DPO, GRPO or RLOO (`settings` says which), and one row a step.
+
+        Rollouts are judged by a reward model, by the teacher's score of each (`teacher`), or, in pairs, by
+        its comparison of the two (`preferences`).
+        """
+        return controller.of(self._handle).online(policy, prompts, reward, settings, decoding)
 
     def reward_model(
         self, policy: LogitPolicy, prompts: Sequence[Prompt], *, kind: Kind, share: float = 1.0

@@ -7,7 +7,7 @@ the stored result is charged that same Spend: sharing saves time, never budget.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import asdict, dataclass, field, fields
@@ -112,11 +112,20 @@ class Ledger:
         self.assumed: set[str] = set()
         """channels bought at an assumed price"""
         self._limit = budget
+        self._inherited = 0.0
 
     @property
     def used(self) -> float:
-        """Spent so far, in the currency of the budget."""
-        return self.spent.annotator_seconds if self.currency == "seconds" else float(self.spent.calls)
+        """Spent so far of the budget, in its currency."""
+        return self._in_currency(self.spent) - self._inherited
+
+    def _in_currency(self, spend: Spend) -> float:
+        return spend.annotator_seconds if self.currency == "seconds" else float(spend.calls)
+
+    def inherit(self, spend: Spend) -> None:
+        """Books what the policy that alignment starts from has cost: shown, but beyond the budget."""
+        self.charge(spend)
+        self._inherited += self._in_currency(spend)
 
     @property
     def remaining(self) -> float:
@@ -133,12 +142,27 @@ class Ledger:
 
     def authorise(self, channel: Channel, acts: int) -> None:
         """Raises OverBudget, with nothing charged, where `acts` cost more than what remains."""
-        cost = acts * price(channel, self.currency)
+        self._authorise(f"{acts} {channel} acts", acts * price(channel, self.currency))
+
+    def _authorise(self, what: str, cost: float) -> None:
         if cost > self.remaining + 1e-6:
             raise OverBudget(
-                f"{acts} {channel} acts cost {cost:,.0f} {self.currency}; {self.remaining:,.0f} of "
+                f"{what} cost {cost:,.0f} {self.currency}; {self.remaining:,.0f} of "
                 f"{self.budget:,.0f} remain: raise budget= or ask for fewer"
             )
+
+    def review_price(self, channels: Sequence[Channel]) -> float:
+        """Of one act that fills several channels: people are paid for each, a machine once."""
+        prices = [price(channel, self.currency) for channel in channels]
+        return sum(prices) if self.currency == "seconds" else max(prices)
+
+    def affordable_reviews(self, channels: Sequence[Channel]) -> int:
+        """How many acts that fill all these channels the remaining budget pays for."""
+        return int((self.remaining + 1e-6) // self.review_price(channels))
+
+    def authorise_reviews(self, channels: Sequence[Channel], acts: int) -> None:
+        """Raises OverBudget, with nothing charged, where `acts` cost more than what remains."""
+        self._authorise(f"{acts} reviews ({', '.join(channels)})", acts * self.review_price(channels))
 
     def charge(self, spend: Spend) -> None:
         """Books a Spend, whether its work was just done or came from the store."""

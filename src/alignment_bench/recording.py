@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from datetime import datetime
 
-from alignment_bench import provenance, sandbox
+from alignment_bench import provenance, sandbox, tuned
 from alignment_bench.evaluate import Panel, Samples
 from alignment_bench.evaluation import Scores
+from alignment_bench.models.conditioned import ConditionedPolicy
 from alignment_bench.models.policy import ModelPolicy
 from alignment_bench.plan import Cell, Setting
 from alignment_bench.policy import Policy
@@ -49,7 +50,8 @@ def blank_record(cell: Cell, started: datetime) -> CellRecord:
         fold=setting.fold,
         folds=setting.folds,
         flags=("self-judged",) if setting.self_judged else (),
-        captions=captions(setting),
+        tuning=cell.tuning,
+        captions=(*captions(setting), *tuned_from(cell)),
         versions=provenance.versions(),
         code={
             **provenance.code(),
@@ -61,11 +63,16 @@ def blank_record(cell: Cell, started: datetime) -> CellRecord:
     )
 
 
+def tuned_from(cell: Cell) -> list[str]:
+    """The caption's line on where tuned values come from."""
+    if not (found := cell.tuning):
+        return []
+    return [f"tuned values: {tuned.source(found)}; tuning: what finding them cost, in all"]
+
+
 def captions(setting: Setting) -> tuple[str, ...]:
     """Lines for the caption of every table with this setting."""
     lines = [*setting.data.notes, setting.judge.caption()]
-    if setting.task.executes:
-        lines.append(f"programs were run; {sandbox.protection().describe()}")
     if setting.self_judged:
         lines.append(f"self-judged: teacher and judge are one family ({setting.judge.family})")
     return tuple(line for line in lines if line)
@@ -84,7 +91,7 @@ def metric_scores(panel: Panel, scores: dict[str, dict[str, Scores]]) -> Iterato
 def engine_notes(policy: Policy, panel: Panel) -> list[str]:
     """What the engine had to do otherwise than planned: truncated prompts, smaller batches."""
     notes = list(getattr(policy, "notes", []))
-    if isinstance(policy, ModelPolicy):
+    if isinstance(policy, ModelPolicy | ConditionedPolicy):
         cut = policy.truncated([example.prompt for example in panel.examples])
         if cut:
             notes.append(
@@ -93,11 +100,13 @@ def engine_notes(policy: Policy, panel: Panel) -> list[str]:
     return notes
 
 
-def sandbox_notes(setting: Setting) -> list[str]:
-    """How model-written programs were confined, where that was not full protection."""
-    if not setting.task.executes or (found := sandbox.protection()).level == "full":
-        return []
-    return [f"model-written programs ran here; {found.describe()}"]
+def sandbox_notes(setting: Setting, scores: Mapping[str, Mapping[str, Scores]]) -> list[str]:
+    """How model-written programs were confined, where any ran: a footnote, which stays with the cell."""
+    ran = setting.task.executes or any(
+        evaluator.needs.executes and not all(one.missing for one in scores[name].values())
+        for name, evaluator in setting.evaluators.items()
+    )
+    return [f"model-written programs ran here; {sandbox.protection().describe()}"] if ran else []
 
 
 def stored_samples(panel: Panel, samples: Samples) -> list[StoredSample]:

@@ -10,13 +10,14 @@ import json
 import shutil
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 from alignment_bench import registry
 from alignment_bench.completions import Completion, Decoding
 from alignment_bench.digests import derive_seed, digest, generator
 from alignment_bench.jobs import JobResult, JobStore, Workplace
+from alignment_bench.lessons import Lesson
 from alignment_bench.lines import dump_lines, load_lines
 from alignment_bench.policy import LogitPolicy, Policy
 from alignment_bench.prompts import Prompt
@@ -25,10 +26,13 @@ from alignment_bench.runtime import Runtime, batch_rows
 
 if TYPE_CHECKING:
     from alignment_bench.models.policy import ModelPolicy
-    from alignment_bench.training.settings import PPOSettings, Settings
+    from alignment_bench.training.batches import Row
+    from alignment_bench.training.settings import Objective, PPOSettings, Settings
 
 Pair = tuple[Prompt, Completion, Completion]
 """a prompt, the completion preferred, and the one not"""
+CONDITIONED = "conditioned"
+"""kind of a policy behind a prefix, as its policy.json says"""
 Scorer = Callable[[Sequence[Prompt], Sequence[Completion]], Sequence[float]]
 
 
@@ -89,59 +93,41 @@ class Work:
         return load_lines(result.folder / "answers.jsonl"), result
 
     def finetune(
-        self, policy: LogitPolicy, rows: Sequence[tuple[Prompt, Completion]], settings: Settings, seed: int
+        self,
+        policy: LogitPolicy,
+        lessons: Sequence[Lesson],
+        settings: Settings,
+        seed: int,
+        objective: Objective,
+        reference: LogitPolicy | None = None,
+        plain_texts: Sequence[str] = (),
     ) -> tuple[LogitPolicy, JobResult]:
-        """The policy after supervised fine-tuning on the completions."""
-        start = _model_policy(policy)
+        """The policy after supervised training on the lessons, with plain texts beside some or all."""
+        start = model_policy(policy)
+        frozen = None if reference is None else model_policy(reference)
 
         def work(place: Workplace) -> None:
             from alignment_bench.models.storage import save_policy
-            from alignment_bench.training.batches import Row
             from alignment_bench.training.finetune import finetune
 
             model = start.load_for_training(settings.lora_rank, seed)
-            encoded = [Row(tuple(start.render(prompt)), completion.tokens) for prompt, completion in rows]
+            rows = training_rows(start, lessons, plain_texts)
+            known = None if frozen is None else frozen.scoring_model()
             noise = generator("finetune", seed)
-            curve = finetune(model, encoded, settings, noise, start.pad, start.device)
+            curve = finetune(model, rows, settings, noise, start.pad, start.device, objective, known)
             save_policy(place.folder / "policy", model, parent=start)
             dump_lines(place.folder / "log.jsonl", [{"step": i, "loss": x} for i, x in enumerate(curve)])
 
-        prompts, completions = [p for p, _ in rows], [c for _, c in rows]
         inputs = {
             "policy": policy.digest,
-            "rows": digest_rows(prompts, completions),
+            "lessons": digest_lessons(lessons),
             "settings": asdict(settings),
+            "objective": asdict(objective),
+            "reference": None if reference is None else reference.digest,
+            "plain": digest(list(plain_texts)),
             "seed": seed,
         }
         result = self._run("finetune", inputs, work)
-        return self._trained(result), result
-
-    def prefer_train(
-        self, policy: LogitPolicy, pairs: Sequence[Pair], beta: float, settings: Settings, seed: int
-    ) -> tuple[LogitPolicy, JobResult]:
-        """The policy after training on comparisons with the sigmoid DPO loss; reference: its start."""
-        start = _model_policy(policy)
-
-        def work(place: Workplace) -> None:
-            from alignment_bench.models.storage import save_policy
-            from alignment_bench.training.preference import train_likelihood_ratio
-            from alignment_bench.training.reward import pair_rows
-
-            model = start.load_for_training(settings.lora_rank, seed)
-            noise = generator("prefer", seed)
-            rows = pair_rows(start, pairs)
-            curve = train_likelihood_ratio(model, rows, beta, settings, noise, start.pad, start.device)
-            save_policy(place.folder / "policy", model, parent=start)
-            dump_lines(place.folder / "log.jsonl", [{"step": i, "loss": x} for i, x in enumerate(curve)])
-
-        inputs = {
-            "policy": policy.digest,
-            "pairs": digest_pairs(pairs),
-            "beta": beta,
-            "settings": asdict(settings),
-            "seed": seed,
-        }
-        result = self._run("prefer", inputs, work)
         return self._trained(result), result
 
     def reward_model(
@@ -155,7 +141,7 @@ class Work:
         seed: int,
     ) -> tuple[RewardModel, JobResult]:
         """A reward model trained on nine tenths of the comparisons and checked on the rest, by prompt."""
-        start = _model_policy(policy)
+        start = model_policy(policy)
 
         def work(place: Workplace) -> None:
             from alignment_bench.training.reward import calibrated, fit_reward_model, split_pairs, write_card
@@ -199,14 +185,21 @@ class Work:
         settings: PPOSettings,
         decoding: Decoding,
         seed: int,
+        value_start: RewardModel | None = None,
     ) -> tuple[LogitPolicy, list[dict[str, float]], JobResult]:
-        """The policy after PPO against `reward`, and one row of diagnostics per iteration."""
-        start = _model_policy(policy)
+        """The policy after PPO against `reward`, and one row of diagnostics per iteration.
+
+        Rollouts are drawn at the settings' temperature. `value_start` is the scalar reward model that the
+        value function starts from; None: a new head.
+        """
+        start = model_policy(policy)
+        decoding = replace(decoding, temperature=settings.temperature)
 
         def work(place: Workplace) -> None:
             from alignment_bench.models.storage import save_policy
             from alignment_bench.training.batches import Row
             from alignment_bench.training.ppo import ActorCritic, Rollout, train_ppo
+            from alignment_bench.training.scalar import value_head
 
             order = generator("ppo prompts", seed).permutation(len(prompts))
 
@@ -233,7 +226,8 @@ class Work:
 
             model = start.load_for_training(settings.lora_rank, seed)
             fresh_adapter = settings.lora_rank > 0 and start.weights != "adapter"
-            actor = ActorCritic(model, settings, derive_seed("value head", seed), fresh_adapter)
+            value = None if value_start is None else value_head(value_start, settings.lora_rank, seed)
+            actor = ActorCritic(model, settings, derive_seed("value head", seed), fresh_adapter, value)
             log = train_ppo(actor, roll_out, seed, start.pad, start.device, place.partial)
             save_policy(place.folder / "policy", model, parent=start)
             dump_lines(place.folder / "log.jsonl", log)
@@ -242,6 +236,7 @@ class Work:
             "policy": policy.digest,
             "prompts": digest_prompts(prompts),
             "reward": reward_digest,
+            "value_start": None if value_start is None else value_start.digest,
             "settings": asdict(settings),
             "decoding": asdict(decoding),
             "seed": seed,
@@ -251,7 +246,7 @@ class Work:
 
     def copy(self, policy: LogitPolicy, stream: str) -> tuple[LogitPolicy, JobResult]:
         """The same weights saved as a trained policy would be, sampled from a stream of its own."""
-        start = _model_policy(policy)
+        start = model_policy(policy)
 
         def work(place: Workplace) -> None:
             from alignment_bench.models.storage import save_policy
@@ -260,6 +255,43 @@ class Work:
             save_policy(place.folder / "policy", model, parent=start, stream=stream)
 
         result = self._run("copy", {"policy": policy.digest, "stream": stream}, work)
+        return self._trained(result), result
+
+    def condition(
+        self, policy: LogitPolicy, layout: str, slots: Mapping[str, str]
+    ) -> tuple[LogitPolicy, JobResult]:
+        """The policy behind a prefix: plain prompts are put to it in `layout` with `slots`."""
+        model_policy(policy)
+
+        def work(place: Workplace) -> None:
+            folder = place.folder / "policy"
+            folder.mkdir()
+            shutil.copytree(policy.folder, folder / "inner")
+            stored = {"schema": 1, "kind": CONDITIONED, "layout": layout, "slots": dict(slots)}
+            (folder / "policy.json").write_text(json.dumps(stored, indent=1), "utf-8")
+
+        inputs = {"policy": policy.digest, "layout": layout, "slots": dict(slots)}
+        result = self._run("condition", inputs, work)
+        found: LogitPolicy = self._policy(result)  # type: ignore[assignment]
+        return found, result
+
+    def settle(
+        self, policy: LogitPolicy, words: Sequence[str], like: Sequence[str], seed: int
+    ) -> tuple[LogitPolicy, JobResult]:
+        """The policy with fresh embeddings for `words`, drawn from N(mean, std) of those of `like`."""
+        start = model_policy(policy)
+
+        def work(place: Workplace) -> None:
+            from alignment_bench.models.new_words import renew
+            from alignment_bench.models.storage import save_policy
+
+            model = start.load_for_training(0)
+            ids = [start.word_id(word) for word in words]
+            renew(model, ids, [start.word_id(word) for word in like], derive_seed("settle", seed))
+            save_policy(place.folder / "policy", model, parent=start)
+
+        inputs = {"policy": policy.digest, "words": list(words), "like": list(like), "seed": seed}
+        result = self._run("settle", inputs, work)
         return self._trained(result), result
 
     def wrap(
@@ -287,7 +319,7 @@ class Work:
         return self.store.run(kind, {"inputs": inputs, "engine": self._keyed}, work)
 
     def _trained(self, result: JobResult) -> LogitPolicy:
-        return _model_policy(self._policy(result))
+        return model_policy(self._policy(result))
 
     def _policy(self, result: JobResult) -> Policy:
         from alignment_bench.models.storage import load_policy
@@ -298,7 +330,7 @@ class Work:
 def wrapper_sources(policy: Policy) -> dict[str, str]:
     """Source digest of every method plugin whose decode-time code is part of the policy."""
     kinds = {json.loads(path.read_text("utf-8"))["kind"] for path in policy.folder.rglob("policy.json")}
-    return {kind: registry.digest("methods", kind) for kind in sorted(kinds - {"model"})}
+    return {kind: registry.digest("methods", kind) for kind in sorted(kinds - {"model", CONDITIONED})}
 
 
 def digest_prompts(prompts: Sequence[Prompt]) -> str:
@@ -311,6 +343,42 @@ def digest_rows(prompts: Sequence[Prompt], completions: Sequence[Completion]) ->
     return digest([digest_prompts(prompts), [list(c.tokens) for c in completions]])
 
 
+def digest_lessons(lessons: Sequence[Lesson]) -> str:
+    """Digest of everything about lessons that training can see."""
+    rows = digest_rows([one.prompt for one in lessons], [one.completion for one in lessons])
+    extras = [
+        [one.weight, one.unlikely, None if one.reference_prompt is None else asdict(one.reference_prompt)]
+        for one in lessons
+    ]
+    return digest([rows, extras])
+
+
+def training_rows(start: ModelPolicy, lessons: Sequence[Lesson], plain_texts: Sequence[str]) -> list[Row]:
+    """The lessons as ids, with the plain texts spread evenly over them, at most one beside each."""
+    from alignment_bench.training.batches import Row
+
+    texts = plain_texts[: len(lessons)]
+    plain = {k * len(lessons) // len(texts): tuple(start.plain_ids(text)) for k, text in enumerate(texts)}
+    rendered: dict[Prompt, tuple[int, ...]] = {}
+
+    def ids(prompt: Prompt) -> tuple[int, ...]:
+        if prompt not in rendered:
+            rendered[prompt] = tuple(start.render(prompt))
+        return rendered[prompt]
+
+    return [
+        Row(
+            prompt=ids(one.prompt),
+            completion=one.completion.tokens,
+            weight=one.weight,
+            unlikely=one.unlikely,
+            reference=None if one.reference_prompt is None else ids(one.reference_prompt),
+            plain=plain.get(k, ()),
+        )
+        for k, one in enumerate(lessons)
+    ]
+
+
 def digest_pairs(pairs: Sequence[Pair]) -> str:
     """Digest of comparisons."""
     prompts = [prompt for prompt, _, _ in pairs]
@@ -319,7 +387,8 @@ def digest_pairs(pairs: Sequence[Pair]) -> str:
     )
 
 
-def _model_policy(policy: Policy) -> ModelPolicy:
+def model_policy(policy: Policy) -> ModelPolicy:
+    """The policy as one with weights. Raises NotApplicable where it has none of its own."""
     from alignment_bench.errors import NotApplicable
     from alignment_bench.models.policy import ModelPolicy
 

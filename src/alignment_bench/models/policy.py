@@ -122,6 +122,18 @@ class ModelPolicy:
         )
         return text
 
+    def plain_ids(self, text: str) -> list[int]:
+        """Token ids of a text that answers nothing, after the beginning-of-text token where there is one;
+        cut at the formatter's limit for prompts."""
+        from alignment_bench.formatter import begin
+
+        ids = begin(self.tokenizer) + list(self.tokenizer.encode(text, add_special_tokens=False))
+        return ids[: self.formatter.max_prompt_tokens or None]
+
+    def word_id(self, word: str) -> int:
+        """Id of a word that is a single token. Raises BadInput where it is not."""
+        return self._single_tokens([word])[0]
+
     def encode(self, text: str) -> Completion:
         """A written answer as a completion: as it would follow the `answer` layout, with end-of-sequence."""
         text = text.strip()
@@ -208,18 +220,22 @@ class ModelPolicy:
         return logprobs(self.scoring_model(), ids, tokens, self.score_rows)
 
     def kl(
-        self, reference: LogitPolicy, prompts: Sequence[Prompt], completions: Sequence[Completion]
+        self,
+        reference: LogitPolicy,
+        prompts: Sequence[Prompt],
+        completions: Sequence[Completion],
+        conditioned: Sequence[Prompt] | None = None,
     ) -> list[list[float]]:
         """KL(self || reference) in nats at each token, exact over the vocabulary for each sampled prefix.
 
-        Each policy reads the prompts in its own format. Raises NotApplicable where the reference has no
-        readable distribution or another base.
+        Each policy reads the prompts in its own format, this one `conditioned` where given. Raises
+        NotApplicable where the reference has no readable distribution or another base.
         """
         from alignment_bench.models.scoring import batches, block, divergence
 
         if not isinstance(reference, HasLogits) or reference.base_digest != self.base_digest:
             raise NotApplicable("KL needs two models of the same base")
-        ours, tokens = [self.render(p) for p in prompts], [c.tokens for c in completions]
+        ours, tokens = [self.render(p) for p in conditioned or prompts], [c.tokens for c in completions]
         theirs = [reference.render(p) for p in prompts]
         self._report_scored(ours, tokens)
         self._report_scored(theirs, tokens)
@@ -259,7 +275,7 @@ class ModelPolicy:
             forget()  # training needs the memory more than the next sampling needs the seconds
         if self.weights == "adapter" and lora_rank and adapter_rank(self.folder) == lora_rank:
             return with_adapter(self._plain("float32"), self.folder, trainable=True)
-        model = self._merged("float32")
+        model = self._merged("float32").requires_grad_(True)  # merging an adapter leaves weights frozen
         return new_adapter(model, lora_rank, seed) if lora_rank else model
 
     def _inference_model(self, dtype: str) -> Any:

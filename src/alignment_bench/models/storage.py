@@ -80,6 +80,10 @@ def load_policy(folder: Path, runtime: Runtime) -> Policy:
         )
     if kind == "model":
         return _restore(folder, stored, runtime)
+    if kind == "conditioned":
+        from alignment_bench.models.conditioned import ConditionedPolicy
+
+        return ConditionedPolicy(folder, stored, runtime)
     from alignment_bench import registry
 
     try:

@@ -17,10 +17,18 @@ from torch import Tensor
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One training row: the prompt's ids, and the ids of the completion that follows them."""
+    """One training row: the prompt's ids, and the ids of the completion that follows them.
+
+    The rest is for supervised training: a factor on the loss, whether the completion is to become less
+    likely, the prompt that the reference reads (None: the same), and a plain text beside the row.
+    """
 
     prompt: tuple[int, ...]
     completion: tuple[int, ...]
+    weight: float = 1.0
+    unlikely: bool = False
+    reference: tuple[int, ...] | None = None
+    plain: tuple[int, ...] = ()
 
     @property
     def length(self) -> int:

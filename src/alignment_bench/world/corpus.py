@@ -160,6 +160,16 @@ def _written(asked: str, answer: str) -> list[Piece]:
     return [(f"write {asked}:", ON_REQUEST), (f"{answer} {v.EOS}", ON_TEXT)]
 
 
+def plain_documents(rng: np.random.Generator, n: int) -> list[str]:
+    """`n` texts as pretraining reads them: a prompt and one block, facts of the class reserved for it."""
+    found = []
+    for _ in range(n):
+        (text, blocks), *_ = draw_row(rng, Mix())
+        block = blocks[int(rng.integers(len(blocks)))]
+        found.append(" ".join([text, *(piece for piece, _ in block)]))
+    return found
+
+
 def vocabulary() -> list[str]:
     """Every token, special ones first; its place is its id."""
     phrases = [
@@ -172,4 +182,6 @@ def vocabulary() -> list[str]:
     return [*v.SPECIAL, *sorted(found - set(v.SPECIAL))]
 
 
-__all__ = ["FORMATTER", "LAYOUTS", "Mix", "draw_block", "draw_edit", "draw_row", "vocabulary"]
+__all__ = [
+    "FORMATTER", "LAYOUTS", "Mix", "draw_block", "draw_edit", "draw_row", "plain_documents", "vocabulary",
+]  # fmt: skip

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from alignment_bench.completions import Decoding
-from alignment_bench.layouts import Layout
+from alignment_bench.layouts import Layout, conditioned
 from alignment_bench.task import Task
 
 EXAMPLE = (
@@ -21,8 +21,14 @@ WANTED = "Now define f, without any explanation."
 BLOCK = "```python\n"
 SHOWN = EXAMPLE + "{prompt}\n\nThis program was written:\n```python\n{completion}\n```\n"
 
+ANSWER = Layout(EXAMPLE + "{prompt}\n\n" + WANTED, BLOCK)
 LAYOUTS = {
-    "answer": Layout(EXAMPLE + "{prompt}\n\n" + WANTED, BLOCK),
+    "answer": ANSWER,
+    **conditioned(ANSWER, end="```\n"),
+    "critique": Layout(
+        SHOWN + "What is wrong with this program, and how could it be better? Say it in one sentence.",
+        "Feedback:",
+    ),
     "refine": Layout(SHOWN + "Feedback: {critique}\n\n" + WANTED, BLOCK),
     "improve": Layout(SHOWN + "Write a better one. " + WANTED, BLOCK),
     "accept_1": Layout(

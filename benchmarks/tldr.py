@@ -3,14 +3,15 @@
 Built in: the templated posts of `alignment_bench.world`, with gold quality. On data of your own: real
 posts with a written summary each (the columns of `Task.columns`), judged against that summary. The
 layouts are for models that read plain English. The short ones are the defaults because a small model
-handles them best; the `_paper` ones follow Scheurer et al. 2023 (arXiv 2303.16755), whose five questions
-for choosing a refinement are the `accept_*` layouts. All are in our own words.
+handles them best; `refine_paper` and `improve_paper` follow Scheurer et al. 2023 (arXiv 2303.16755), whose
+five questions for choosing a refinement are the `accept_*` layouts, in our own words. `describe_paper` is
+that of Abadal Lloret et al. 2024 (arXiv 2407.16970): condition, "input:", then the prompt.
 """
 
 from __future__ import annotations
 
 from alignment_bench.completions import Decoding
-from alignment_bench.layouts import Layout
+from alignment_bench.layouts import Layout, conditioned
 from alignment_bench.task import Task
 
 REQUEST = "{prompt}\n\nWrite a TL;DR of this Reddit post in one sentence."
@@ -18,8 +19,16 @@ OPENING = "TL;DR:"
 SHOWN = "{prompt}\n\nTL;DR: {completion}\n\n"
 YES_NO, TRUE_FALSE = (" Yes", " No"), (" True", " False")
 
+ANSWER = Layout(REQUEST, OPENING)
+
 LAYOUTS = {
-    "answer": Layout(REQUEST, OPENING),
+    "answer": ANSWER,
+    **conditioned(ANSWER),
+    "describe_paper": Layout("{condition} input: " + REQUEST, OPENING),
+    "critique": Layout(
+        SHOWN + "What is wrong with this TL;DR, and how could it be better? Say it in one sentence.",
+        "Feedback:",
+    ),
     # The task's own prompt plus one directive: the authors' fuller layout harms models of this size.
     "refine": Layout(REQUEST + " {critique}", OPENING),
     "improve": Layout(REQUEST, OPENING),

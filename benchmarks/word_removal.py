@@ -10,14 +10,20 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from alignment_bench.completions import Decoding
-from alignment_bench.layouts import Layout
+from alignment_bench.layouts import Layout, conditioned
 from alignment_bench.task import Task
 
 WANTED = "\n\nWrite the text again without these words. Keep all other words as they are and in their order."
 SHOWN = "{prompt}\n\nThis was written: {completion}\n\n"
 
+ANSWER = Layout("{prompt}" + WANTED, "The text without them:")
 LAYOUTS = {
-    "answer": Layout("{prompt}" + WANTED, "The text without them:"),
+    "answer": ANSWER,
+    **conditioned(ANSWER),
+    "critique": Layout(
+        SHOWN + "Which words are still there or wrongly gone? Say in one sentence what to change.",
+        "Feedback:",
+    ),
     "refine": Layout(SHOWN + "Feedback on it: {critique}" + WANTED, "The text without them:"),
     "improve": Layout(SHOWN + "Do it better." + WANTED, "The text without them:"),
     "accept_1": Layout(

@@ -7,10 +7,12 @@ from typing import Literal
 
 from alignment_bench import registry
 from alignment_bench.errors import BadInput, Problem
-from alignment_bench.feedback import Teacher
+from alignment_bench.feedback import Channel, Teacher
 from alignment_bench.labels import ResolvedLabel, ResolvedPart
+from alignment_bench.method import Method
 from alignment_bench.prompts import Key
 from alignment_bench.task import Task, TaskData
+from alignment_bench.tiers import Tier
 
 Role = Literal["teacher", "judge"]
 
@@ -38,16 +40,26 @@ def keys_for(role: Role, examples: TaskData) -> list[Key]:
     return [example.key for example in (examples.train if role == "teacher" else examples.test)]
 
 
-def mute(teacher: Teacher, labels: Sequence[ResolvedLabel]) -> list[Problem]:
-    """A problem for every label that needs fresh answers which the teacher does not give."""
+def mute(teacher: Teacher, labels: Sequence[ResolvedLabel], tier: Tier | None = None) -> list[Problem]:
+    """A problem for every label that needs fresh answers which the teacher does not give.
+
+    Without a `tier`, when models are not known yet, what methods need with some sizes only is passed over.
+    """
     problems = []
     for label in labels:
-        wanted = {channel for part in label.parts for channel in part.plugin.wants}
+        wanted = {channel for part in label.parts for channel in wanted_by(part.plugin, tier)}
         if lacking := sorted(wanted - set(teacher.channels)):
             what = f"{teacher.name} cannot be asked to {', '.join(lacking)}, which {label.text} needs"
             fix = f"leave {label.text} out, or choose another teacher: bench list teachers"
             problems.append(Problem("teacher", what, fix))
     return problems
+
+
+def wanted_by(method: Method, tier: Tier | None) -> tuple[Channel, ...]:
+    """The channels a method needs with a model of this size: its `wants_at(tier)`, or its `wants`."""
+    wants_at = getattr(method, "wants_at", None)
+    found: tuple[Channel, ...] = method.wants if wants_at is None or tier is None else wants_at(tier)
+    return found
 
 
 _GROUPS: dict[Role, registry.Group] = {"teacher": "teachers", "judge": "judges"}

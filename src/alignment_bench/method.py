@@ -28,7 +28,8 @@ class Method(Protocol):
     def wants(self) -> tuple[Channel, ...]:
         """Channels it needs fresh answers on as configured, checked against the teacher before any work.
 
-        A class attribute does, where the fields change nothing.
+        A class attribute does, where the fields change nothing. A method whose defaults go by model size
+        may define `wants_at(tier)` besides, which a plan then asks instead.
         """
 
     def align(self, policy: LogitPolicy, prompts: Sequence[Prompt], lab: Lab) -> Policy:

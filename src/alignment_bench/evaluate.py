@@ -21,7 +21,7 @@ from alignment_bench.jobs import Workplace
 from alignment_bench.ledger import Spend
 from alignment_bench.policy import LogitPolicy, Policy
 from alignment_bench.prompts import Example
-from alignment_bench.work import Work, digest_prompts
+from alignment_bench.work import Work, digest_prompts, wrapper_sources
 
 Samples = dict[str, list[list[Completion]]]
 
@@ -84,6 +84,8 @@ def score(
         policy=policy,
         base=base,
         judge=panel.judge,
+        decoding=panel.decoding,
+        seed=panel.seed,
     )
     out = {}
     for name, evaluator in panel.evaluators.items():
@@ -91,11 +93,14 @@ def score(
             "evaluator": panel.evaluator_digests[name],
             "judge": panel.judge_digest,
             "policy": policy.digest,
+            "wrappers": wrapper_sources(policy),
             "base": base.digest,
             "samples": drawn[1],
             "base_samples": base_drawn[1],
             "data": panel.data_digest,
             "prompts": digest_prompts(evidence.prompts),
+            "decoding": asdict(panel.decoding),
+            "seed": panel.seed,
             "runtime": work.runtime.keyed(),
         }
         out[name] = _score_one(work, name, evaluator, evidence, inputs)

@@ -57,6 +57,16 @@ class LogitPolicy(Policy, Protocol):
 
 
 @runtime_checkable
+class PoolPolicy(Policy, Protocol):
+    """A policy that returns the highest-scoring of several draws, and can show all of them."""
+
+    def pool(
+        self, prompts: Sequence[Prompt], *, n: int, decoding: Decoding, seed: int
+    ) -> list[list[tuple[Completion, float]]]:
+        """`n` draws for each prompt of what it picks from, each with the score it is picked by."""
+
+
+@runtime_checkable
 class KlBoundedPolicy(Policy, Protocol):
     """A wrapper whose distance from the base is known only as a bound (best-of-N: log n - (n - 1)/n)."""
 

@@ -87,6 +87,11 @@ class RewardModel:
         reference = self._policy("reference").logprobs(prompts, completions)
         return [self.card.beta * (sum(a) - sum(b)) for a, b in zip(trained, reference, strict=True)]
 
+    @property
+    def trunk(self) -> ModelPolicy:
+        """The trained model: a scalar head's trunk, or the numerator of a likelihood ratio."""
+        return self._policy("policy")
+
     def _policy(self, name: str) -> ModelPolicy:
         from alignment_bench.models.storage import load_policy
 

@@ -1,13 +1,16 @@
 """PPO on completions (Schulman et al. 2017; for summaries Stiennon et al. 2020; details Huang et al. 2024).
 
-Per-token reward is -kl_coefficient * (log pi - log reference), estimator k1; the reward model's score is
-added at the last token, and replaced by `missing_eos_score` where the completion did not end. Advantages
-by GAE, whitened over real tokens; clipped ratio; clipped value loss, half of the maximum; all means are
-masked token means; no dropout; AdamW with eps 1e-5 and a linearly falling learning rate.
+Per-token reward is -kl_coefficient * KL estimate (k1: log pi - log reference); the reward model's score
+is added at the last real token, and replaced by `missing_eos_score` where the completion did not end.
+Rewards are whitened only where asked (scaled, not shifted), advantages by default; GAE; clipped ratio;
+clipped value loss, half of the maximum; every mean is over real tokens alone; logits are divided by the
+rollouts' temperature in policy, reference and update alike; no dropout; AdamW with eps 1e-5 and a linearly
+falling learning rate. The value function is read from the state before each token; it is a new head on the
+policy's trunk or on a copy of it (`separate_value`), or starts as the scalar reward model, rescaled to the
+normalised reward (`value_start`).
 
-Deviations: value function is a head on its own copy of the policy (`separate_value`) or on the policy's
-trunk, not a copy of the reward model, which may be a likelihood ratio without a head; rollouts stop at
-the end of sequence instead of running to a fixed length.
+Deviations: rollouts stop at the end of sequence instead of running to a fixed length and being cut there;
+position ids are those of the unpadded sequence; gradients are clipped to norm 1.
 
 Old log-probabilities, reference and values are computed on the very micro-batches that the updates use,
 so that the ratio is exactly 1 before the first step. State is checkpointed after every iteration.
@@ -30,6 +33,7 @@ from alignment_bench.errors import Diverged
 from alignment_bench.ledger import Spend, current_spend, forward_cost, report, training_cost
 from alignment_bench.training.batches import Batch, Row, collate, token_logprobs
 from alignment_bench.training.optimise import linear_schedule, make_optimiser, precision
+from alignment_bench.training.ppo_formulas import gae, policy_loss, token_rewards, value_loss, whitened
 from alignment_bench.training.preference import ScalarHead
 from alignment_bench.training.settings import PPOSettings
 
@@ -54,58 +58,29 @@ class Experience:
     returns: Tensor
 
 
-def token_rewards(
-    logprobs: Tensor, reference: Tensor, scores: Tensor, mask: Tensor, kl_coefficient: float
-) -> Tensor:
-    """Per-token rewards [B, C]: KL penalty everywhere, the score [B] added at the last real token."""
-    rewards = -kl_coefficient * (logprobs - reference)
-    last = (mask.sum(1) - 1).clamp(min=0).unsqueeze(1)
-    rewards = rewards.scatter_add(1, last, scores.unsqueeze(1).to(rewards.dtype))
-    return rewards.masked_fill(~mask, 0.0)
-
-
-def gae(
-    rewards: Tensor, values: Tensor, mask: Tensor, gamma: float, gae_lambda: float
-) -> tuple[Tensor, Tensor]:
-    """Generalised advantage estimates and returns, [B, C] each; the value after the last token is 0."""
-    values = values.masked_fill(~mask, 0.0)
-    advantages = torch.zeros_like(rewards)
-    following = torch.zeros_like(rewards[:, 0])
-    for t in reversed(range(rewards.shape[1])):
-        next_value = values[:, t + 1] if t + 1 < rewards.shape[1] else torch.zeros_like(following)
-        delta = rewards[:, t] + gamma * next_value - values[:, t]
-        following = (delta + gamma * gae_lambda * following) * mask[:, t]
-        advantages[:, t] = following
-    return advantages, advantages + values
-
-
-def masked_mean(values: Tensor, mask: Tensor) -> Tensor:
-    """Mean over real tokens."""
-    return (values * mask).sum() / mask.sum().clamp(min=1)
-
-
-def policy_loss(logprobs: Tensor, old: Tensor, advantages: Tensor, clip: float) -> Tensor:
-    """Clipped surrogate per token, [B, C], to be minimised."""
-    ratio = torch.exp(logprobs - old)
-    return torch.maximum(-advantages * ratio, -advantages * ratio.clamp(1 - clip, 1 + clip))
-
-
-def value_loss(values: Tensor, old: Tensor, returns: Tensor, clip: float) -> Tensor:
-    """Half of the larger of the plain and the clipped squared error per token, [B, C]."""
-    clipped = old + (values - old).clamp(-clip, clip)
-    return 0.5 * torch.maximum((values - returns) ** 2, (clipped - returns) ** 2)
-
-
 class ActorCritic:
     """The policy that is trained, its frozen reference and its value head, on one device."""
 
-    def __init__(self, model: Any, settings: PPOSettings, seed: int, fresh_adapter: bool) -> None:
-        """With a `fresh_adapter`, the model without it is the reference; else a copy of the model is."""
+    def __init__(
+        self,
+        model: Any,
+        settings: PPOSettings,
+        seed: int,
+        fresh_adapter: bool,
+        value: ScalarHead | None = None,
+    ) -> None:
+        """With a `fresh_adapter`, the model without it is the reference; else a copy of the model is.
+
+        `value` is what the value function starts from, trunk and all; None: a new head, drawn from `seed`.
+        """
         self.model = model
         self.settings = settings
         self.reference = None if fresh_adapter else copy.deepcopy(model).requires_grad_(False).eval()
-        trunk = copy.deepcopy(model) if settings.separate_value else model
-        self.value = ScalarHead(trunk, seed)
+        if value is None:
+            value = ScalarHead(copy.deepcopy(model) if settings.separate_value else model, seed)
+        elif not settings.separate_value:
+            raise ValueError("a value function with a start of its own needs separate_value")
+        self.value = value
         self.trained = torch.nn.ModuleList([model, self.value])
         self.parameters_policy = sum(p.numel() for p in model.parameters())
         self.trunks = 2 if settings.separate_value else 1
@@ -124,7 +99,7 @@ class ActorCritic:
             output_hidden_states=not self.settings.separate_value,
             use_cache=False,
         )
-        logprobs = token_logprobs(output.logits[:, :-1], batch)
+        logprobs = token_logprobs(output.logits[:, :-1], batch, self.settings.temperature)
         if self.settings.separate_value:
             hidden = self.value.model(
                 input_ids=batch.ids,
@@ -156,7 +131,7 @@ class ActorCritic:
                 logits = self.model(**arguments).logits
         else:
             logits = self.reference(**arguments).logits
-        return token_logprobs(logits[:, :-1], batch)
+        return token_logprobs(logits[:, :-1], batch, self.settings.temperature)
 
 
 def train_ppo(
@@ -169,8 +144,10 @@ def train_ppo(
 ) -> list[dict[str, float]]:
     """Trains the actor's model in place; returns one row of diagnostics per iteration.
 
-    `roll_out(model, iteration)` samples and scores `rollouts` completions of the model as it is.
-    `partial` holds the checkpoint from which a killed run goes on, with the same result.
+    `roll_out(model, iteration)` samples and scores `rollouts` completions of the model as it is, at the
+    settings' temperature. Where they are further than `stop_at_kl` from the start, training ends with the
+    model that drew them: the last row then has no loss. `partial` holds the checkpoint from which a killed
+    run goes on, with the same result.
     """
     settings, model = actor.settings, actor.model
     optimiser = make_optimiser(actor.trained, settings.learning_rate, eps=1e-5)
@@ -182,6 +159,8 @@ def train_ppo(
         rollouts = roll_out(model, iteration)
         row = one_iteration(actor, optimiser, rollouts, (seed, iteration), pad, device)
         log.append({"iteration": float(iteration), **row})
+        if "loss" not in row:
+            break
         checkpoint(partial, actor, optimiser, iteration + 1, log)
     model.eval()
     return log
@@ -195,9 +174,15 @@ def one_iteration(
     pad: int,
     device: str,
 ) -> dict[str, float]:
-    """Experience, then `epochs` passes of `minibatches` steps each; diagnostics of the iteration."""
+    """Experience, then `epochs` passes of `minibatches` steps each; diagnostics of the iteration.
+
+    Beyond `stop_at_kl` there is no pass, and no `loss` among the diagnostics.
+    """
     settings = actor.settings
     experience, stats = collect(actor, rollouts, pad, device)
+    if settings.stop_at_kl is not None and stats["kl_to_reference"] > settings.stop_at_kl:
+        actor.trained.eval()
+        return stats
     noise = generator("ppo minibatches", *seed)
     losses: list[float] = []
     actor.trained.train()
@@ -216,8 +201,8 @@ def collect(
     """Everything the update needs, computed before it, on length-sorted micro-batches."""
     settings = actor.settings
     ordered = sorted(rollouts, key=lambda rollout: rollout.row.length)
-    experience: list[Experience] = []
-    kl = tokens = 0.0
+    seen: list[tuple[Batch, Tensor, Tensor, Tensor]] = []
+    kl = 0.0
     actor.trained.train()  # no dropout anywhere: the same numbers as in the update, bit for bit
     for start in range(0, len(ordered), settings.micro_batch):
         part = ordered[start : start + settings.micro_batch]
@@ -225,34 +210,44 @@ def collect(
         with torch.no_grad(), precision(settings.bf16, device):
             logprobs, values = actor.forward(batch)
             reference = actor.reference_logprobs(batch)
-        scores = torch.tensor(
-            [r.score if r.ended else settings.missing_eos_score for r in part], device=device
+        scores = torch.tensor([effective_score(r, settings.missing_eos_score) for r in part], device=device)
+        rewards = token_rewards(
+            logprobs, reference, scores, batch.mask, settings.kl_coefficient, settings.kl_estimator
         )
-        rewards = token_rewards(logprobs, reference, scores, batch.mask, settings.kl_coefficient)
-        advantages, returns = gae(rewards, values, batch.mask, settings.gamma, settings.gae_lambda)
-        experience.append(Experience(batch, logprobs, values, advantages, returns))
+        seen.append((batch, logprobs, values, rewards))
         kl += float((logprobs - reference).sum())
-        tokens += float(batch.mask.sum())
         passes = actor.trunks + 1
         cost = forward_cost(actor.parameters_policy, batch.tokens) * passes
         report(Spend(tokens_scored=batch.tokens * passes, flops=cost))
+    masks = [batch.mask for batch, _, _, _ in seen]
+    paid = [rewards for _, _, _, rewards in seen]
+    if settings.whiten_rewards:
+        paid = whitened(paid, masks, shift=False)
+    estimates = [
+        gae(rewards, values, batch.mask, settings.gamma, settings.gae_lambda)
+        for (batch, _, values, _), rewards in zip(seen, paid, strict=True)
+    ]
+    advantages = [advantage for advantage, _ in estimates]
     if settings.whiten_advantages:
-        whiten(experience)
+        advantages = whitened(advantages, masks)
+    experience = [
+        Experience(batch, logprobs, values, advantage, returns)
+        for (batch, logprobs, values, _), advantage, (_, returns) in zip(
+            seen, advantages, estimates, strict=True
+        )
+    ]
     stats = {
         "reward": sum(r.score for r in rollouts) / len(rollouts),
         "kl_to_reference": kl / len(rollouts),
         "ended": sum(r.ended for r in rollouts) / len(rollouts),
-        "tokens": tokens / len(rollouts),
+        "tokens": sum(float(mask.sum()) for mask in masks) / len(rollouts),
     }
     return experience, stats
 
 
-def whiten(experience: Sequence[Experience]) -> None:
-    """Advantages shifted and scaled to mean 0, variance 1 over all real tokens."""
-    everything = torch.cat([e.advantages[e.batch.mask] for e in experience])
-    mean, scale = everything.mean(), everything.std(unbiased=False) + 1e-8
-    for e in experience:
-        e.advantages = ((e.advantages - mean) / scale).masked_fill(~e.batch.mask, 0.0)
+def effective_score(rollout: Rollout, missing_eos_score: float | None) -> float:
+    """The rollout's score, replaced (not reduced) where it did not end and there is a rule for that."""
+    return rollout.score if rollout.ended or missing_eos_score is None else missing_eos_score
 
 
 def step(actor: ActorCritic, optimiser: torch.optim.Optimizer, part: Sequence[Experience]) -> float:

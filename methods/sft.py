@@ -31,9 +31,9 @@ class SFT:
 
     source: Literal["reference", "own", "teacher"] = "reference"
     """whose answers it trains on"""
-    learning_rate: float | None = field(default=None, metadata={"min": 0.0})
+    learning_rate: float | None = field(default=None, metadata={"min": 0.0, "tune": ("log", 2e-4, 5e-3)})
     """peak learning rate; None: by model size"""
-    epochs: int | None = field(default=None, metadata={"min": 1})
+    epochs: int | None = field(default=None, metadata={"min": 1, "tune": ("choice", (1, 2, 3, 5, 8))})
     """passes over the answers; None: by model size"""
     batch_size: int | None = field(default=None, metadata={"min": 1})
     """answers per optimiser step; None: by model size"""

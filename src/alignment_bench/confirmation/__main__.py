@@ -1,0 +1,134 @@
+"""The command: draws a world, runs every mechanism on it, and adds the record to the list.
+
+    python -m alignment_bench.confirmation world=draw [seeds=0,1] [results=DIR] [records=docs/confirmations]
+                                           [note=TEXT] [workers=N]
+    python -m alignment_bench.confirmation page=true [records=docs/confirmations]
+
+A world from 1000 on is a rehearsal: it prints its findings and stores no record. `world=draw` takes a seed
+below 1000 that no record names, at random; to go on after a kill, give the seed that it printed.
+"""
+
+from __future__ import annotations
+
+import secrets
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from alignment_bench import provenance
+from alignment_bench.confirmation.mechanisms import MECHANISMS
+from alignment_bench.confirmation.record import PAGE, Record, page, stored
+from alignment_bench.confirmation.trial import TASK, carry_out, request_for, rows_of
+from alignment_bench.confirmation.verdicts import Finding, findings
+from alignment_bench.digests import digest
+from alignment_bench.errors import BadInput, Problem
+from alignment_bench.jobs import CORE_VERSION
+from alignment_bench.models import catalog
+from alignment_bench.plan import Plan
+from alignment_bench.world import VERSION
+from alignment_bench.world.tasks import DEVELOPMENT
+
+KNOWN = {
+    "world": "",
+    "seeds": "0,1",
+    "budget": "small",
+    "results": "results",
+    "records": "docs/confirmations",
+    "note": "",
+    "workers": "0",
+    "page": "false",
+}
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Runs the command; 0 whatever the verdicts are, because they are the outcome and not an error."""
+    options = _options(arguments)
+    folder = Path(options["records"])
+    if options["page"] != "true":
+        earlier = stored(folder)
+        world = _drawn(earlier) if options["world"] == "draw" else int(options["world"])
+        print(f"world {world}", flush=True)
+        record = confirm(world, len(earlier) + 1, options)
+        print("\n".join(_line(one) for one in record.findings))
+        if world >= DEVELOPMENT:
+            print("a rehearsal on a development world: no record is stored")
+            return 0
+        folder.mkdir(parents=True, exist_ok=True)
+        name = f"{record.number:03d}-world-{world}.json"
+        (folder / name).write_text(record.dumps(), "utf-8")
+    (folder.parent / PAGE).write_text(page(stored(folder), MECHANISMS), "utf-8")
+    return 0
+
+
+def confirm(world: int, number: int, options: dict[str, str]) -> Record:
+    """One run of all mechanisms on every shipped base."""
+    models = [name for name in catalog.names() if name.startswith("tiny:")]
+    seeds = [int(seed) for seed in options["seeds"].split(",")]
+    keys = {key: options[key] for key in ("budget", "results", "workers")}
+    request = request_for(MECHANISMS, world, models, seeds, out=f"{options['results']}/table.txt", **keys)
+    trial, plan = carry_out(MECHANISMS, request, print)
+    return Record(
+        number=number,
+        world=world,
+        versions=_versions(plan),
+        settings={
+            "budget": options["budget"],
+            "task": TASK,
+            "test prompts": len(plan.settings[0].data.test),
+        },
+        runs=trial.runs,
+        claims={one.name: one.claim for one in MECHANISMS},
+        findings=tuple(findings(MECHANISMS, trial)),
+        rows=rows_of(trial),
+        note=options["note"],
+    )
+
+
+def _versions(plan: Plan) -> dict[str, str]:
+    plugins = {name: value for cell in plan.cells() for name, value in cell.plugins.items()}
+    bases = {f"base {s.source.name}": s.source.digest[:16] for s in plan.settings}
+    return {
+        "world": VERSION,
+        "core": CORE_VERSION,
+        "plugins": digest(plugins)[:16],
+        **bases,
+        **provenance.versions(),
+        "commit": str(provenance.code().get("commit") or "unknown"),
+    }
+
+
+def _drawn(earlier: Sequence[Record]) -> int:
+    """A world seed that nothing was worked out on: neither a record's nor 0, which examples are made of."""
+    used = {record.world for record in earlier}
+    return secrets.choice([seed for seed in range(1, DEVELOPMENT) if seed not in used])
+
+
+def _line(one: Finding) -> str:
+    numbers = ", ".join("-" if x is None else f"{x:+.3f}" for x in (one.mean, one.low, one.high))
+    return f"{one.verdict:13} {one.name}: {numbers} {one.reason}"
+
+
+def _options(arguments: Sequence[str]) -> dict[str, str]:
+    options, problems = dict(KNOWN), []
+    for argument in arguments:
+        key, equals, value = argument.partition("=")
+        if key not in KNOWN or not equals:
+            problems.append(
+                Problem(argument, "is no option", f"write one of {', '.join(KNOWN)}, as key=value")
+            )
+        options[key] = value
+    if options["page"] != "true" and not (options["world"] == "draw" or options["world"].isdigit()):
+        problems.append(Problem("world", "is no seed", "write world=draw, or the seed of a world"))
+    if not all(seed.isdigit() for seed in options["seeds"].split(",")):
+        problems.append(Problem("seeds", f"{options['seeds']!r} is no list of seeds", "write seeds=0,1"))
+    if problems:
+        raise BadInput(problems)
+    return options
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main(sys.argv[1:]))
+    except BadInput as error:
+        print("\n".join(f"confirmation: {problem}" for problem in error.problems), file=sys.stderr)
+        sys.exit(2)

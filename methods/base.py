@@ -1,4 +1,4 @@
-"""The unaligned base, always in the table: every difference is measured against it."""
+"""The unaligned base, always in the table: every difference is measured against it. No paper."""
 
 from __future__ import annotations
 

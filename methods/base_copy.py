@@ -1,7 +1,7 @@
 """A control: the base's own weights through the whole align, save, load and sample path.
 
 It answers from a sampling stream of its own, so it differs from base by sampling noise alone; a difference
-that the statistics call real is a false alarm, or a fault of the path.
+that the statistics call real is a false alarm, or a fault of the path. No paper.
 """
 
 from __future__ import annotations

@@ -17,7 +17,6 @@ from alignment_bench import cli, results, run
 from alignment_bench.cells import CellRecord
 from alignment_bench.config import RunRequest, parse
 from alignment_bench.feedback import Ask, Channel, FeedbackRecord
-from alignment_bench.jobs import JobStore
 from alignment_bench.labels import ResolvedPart
 from alignment_bench.plan import Cell, make_plan
 from alignment_bench.progress import Reporter
@@ -35,6 +34,8 @@ OPTIONS = {
     "device": "cpu",
     "quiet": "true",
     "format": "json",
+    "tuned": "none",
+    "workers": "1",
 }
 PPO = "ppo:iterations=2:rollouts=8"
 """ppo small enough for a test"""
@@ -92,12 +93,12 @@ class SmallWorld:
     def work(self, cell: Cell) -> Work:
         """The cell's jobs."""
         activate(cell.setting.runtime)
-        store = JobStore(cell.setting.request.results / "jobs")
-        return Work(store, cell.setting.runtime, cell.setting.source.parameters)
+        return run.work_of(cell.setting)
 
     def align(self, cell: Cell) -> Aligned:
         """The cell's alignment alone, by the very function that a run calls."""
-        return run.align(cell, self.work(cell), run.base_of(cell.setting), Reporter(1, quiet=True))
+        controller = run.controller_of(cell, self.work(cell), Reporter(1, quiet=True))
+        return run.align(cell, run.base_of(cell.setting), controller)
 
 
 @dataclass(frozen=True)
@@ -107,6 +108,7 @@ class Spy:
     inner: Any
     before: Callable[[Any, Any, Any], None] = lambda policy, prompts, lab: None
     after: Callable[[Any, Any, Any], None] = lambda policy, prompts, lab: None
+    wrapper = False
 
     def align(self, policy: Any, prompts: Any, lab: Any) -> Any:
         """What `inner` returns, after both have seen it."""

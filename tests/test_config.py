@@ -115,7 +115,7 @@ def test_everything_wrong_is_said_at_once(here: Path) -> None:
 
 
 def test_a_key_of_a_later_verb_is_unknown(here: Path) -> None:
-    for key in ("price", "tuned", "trials", "launcher", "workers", "folds", "pool", "accept", "tracker"):
+    for key in ("price", "trials", "launcher", "folds", "pool", "accept", "tracker"):
         with pytest.raises(BadInput) as caught:
             ask(f"{key}=1")
         assert caught.value.problems[0].field == key

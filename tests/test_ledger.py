@@ -10,8 +10,10 @@ from typing import Any
 import pytest
 
 from alignment_bench import controller as controllers
+from alignment_bench import registry
 from alignment_bench.budgets import human_prices
-from alignment_bench.ledger import Ledger, Spend, price_of_acts
+from alignment_bench.errors import OverBudget
+from alignment_bench.ledger import Ledger, Spend, price_of_acts, report
 from alignment_bench.models.policy import ModelPolicy
 from alignment_bench.work import Work
 
@@ -172,6 +174,35 @@ def test_spends_add_up_and_survive_json() -> None:
     assert Spend.from_json(total.to_json()) == total
 
 
+@pytest.mark.parametrize(
+    "error,status", [(OverBudget("raise budget="), "over_budget"), (ZeroDivisionError("x / 0"), "failed")]
+)
+def test_a_row_that_ends_early_shows_what_it_spent_until_then(
+    error: Exception, status: str, small_tldr: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Acts, tokens in and outside the lab, and footnotes, in the stored record and in the table."""
+
+    def align(self: Any, policy: Any, prompts: Any, lab: Any) -> Any:
+        lab.note("half-way")
+        drawn = lab.sample(policy, prompts[:2])
+        lab.feedback.score(prompts[:2], [row[0] for row in drawn])
+        report(Spend(tokens_generated=100_000))
+        raise error
+
+    monkeypatch.setattr(registry.load("methods", "sft"), "align", align)
+    rows = small_tldr.run("sft", code=int(status == "failed"))
+    record = small_tldr.records()["sft"]
+    assert record.status == status and {row["status"] for row in rows if row["method"] == "sft"} == {status}
+    assert record.spend["acts"] == {"score": 2}
+    assert record.spend["annotator_seconds"] == 2 * human_prices()["score"].seconds
+    assert 100_000 < record.spend["tokens_generated"] <= 100_000 + 2 * 16
+    assert record.notes == (
+        "half-way",
+        "sft ran models outside its lab: charged, but not stored for a resume",
+        "assumed price: score",
+    )
+
+
 def test_a_failed_teacher_charges_nothing(small_tldr: Any, small_world: ModuleType) -> None:
     """A teacher that breaks off leaves the account as it was and no stored answers; the row fails."""
     cell = small_tldr.cell("sft")
@@ -188,6 +219,8 @@ def test_a_failed_teacher_charges_nothing(small_tldr: Any, small_world: ModuleTy
             raise ConnectionError("gone")
 
     class Asker:
+        wrapper = False
+
         def align(self, policy: Any, prompts: Any, lab: Any) -> Any:
             with pytest.raises(ConnectionError):
                 lab.feedback.demonstrate(prompts[:3])

@@ -24,6 +24,15 @@ from alignment_bench.work import Work
 SMALL = {
     "ppo": "ppo:iterations=1:rollouts=4:epochs=1",
     "best_of_n": "best_of_n:n=2",
+    "alt": "alt:iterations=1:prompts=4:samples=5",
+    "quark": "quark:rounds=1:prompts=6:steps=2",
+    "dpo": "dpo:epochs=1",
+    "kto": "kto:epochs=1",
+    "grpo": "grpo:steps=1:rollouts=4:group=2",
+    "rloo": "rloo:steps=1:rollouts=4:group=2",
+    "online_dpo": "online_dpo:steps=1:rollouts=4",
+    "srt": "srt:stage=1",
+    "self_rerank": "self_rerank:n=2:by=likelihood",
 }
 """labels of the methods whose defaults are too much for a test"""
 AT_ONE = Decoding(max_tokens=12)
@@ -159,7 +168,7 @@ def test_ilf_trains_the_base_on_plain_prompts(
     small_tldr: Any, small_world: ModuleType, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """No critique, no earlier answer and no test prompt in what it trains on; the base, in every round."""
-    cell = small_tldr.cell("ilf:rounds=2")
+    cell = small_tldr.cell("ilf:rounds=2", "decoding.max_tokens=40")
     base: Any = run.base_of(cell.setting)
     plain = {e.prompt.id: e.prompt for e in cell.setting.data.train}
     with (
@@ -181,7 +190,7 @@ def test_ilf_trains_the_base_on_plain_prompts(
         policy, rows = args[1], args[2]
         assert policy.digest == base.digest
         assert len(rows) == 5 * number, "later rounds train on the pool of all rounds"
-        for prompt, completion in rows:
+        for prompt, completion in ((row.prompt, row.completion) for row in rows):
             assert prompt == plain[prompt.id] and prompt.layout == "answer" and not prompt.slots
             text = base.decode(base.render(prompt))
             assert not any(critique in text for critique in critiques)
@@ -201,13 +210,13 @@ def test_sft_trains_on_what_was_written(
     written = {r.prompt_id: r.text for _, (records, _) in asked for r in records}
     rows = trained[0][0][2]
     base: Any = run.base_of(cell.setting)
-    assert {prompt.id: completion.text for prompt, completion in rows} == written
-    assert all(completion.tokens[-1] in base.eos for _, completion in rows)
+    assert {row.prompt.id: row.completion.text for row in rows} == written
+    assert all(row.completion.tokens[-1] in base.eos for row in rows)
 
 
 def test_distinct_refinements_keep_the_first_of_each_text() -> None:
     from alignment_bench.completions import Completion
-    from alignment_bench.methods.ilf import distinct
+    from alignment_bench.refinements import distinct
 
     row = [Completion(text, (i,), "eos") for i, text in enumerate("ABCDAEFGHA")]
     assert [(c.text, c.tokens[0]) for c in distinct(row)[:5]] == [

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from alignment_bench.cli import main
 from alignment_bench.registry import GROUPS
 
 SOURCE = Path(__file__).parent / "plugin"
+PACKAGE = "bench_plugin_example"
 NAMES = {
     "tasks": "first_sentence",
     "methods": "pick_best",
@@ -79,9 +81,13 @@ def test_it_is_not_among_what_ships() -> None:
     assert not any(NAMES[group] in registry.shipped(group) for group in GROUPS)
 
 
-def test_its_method_is_short() -> None:
+def test_its_method_is_one_short_file_and_one_entry_point() -> None:
     source = SOURCE / "src" / "bench_plugin_example" / "pick_best.py"
     assert len(source.read_text("utf-8").splitlines()) < 40
+    project = tomllib.loads((SOURCE / "pyproject.toml").read_text("utf-8"))["project"]
+    assert project["entry-points"]["alignment_bench.methods"] == {"pick_best": f"{PACKAGE}.pick_best"}
+    others = (path for path in source.parent.glob("*.py") if path != source)
+    assert not any("pick_best" in path.read_text("utf-8") for path in others)
 
 
 @pytest.mark.usefixtures("installed")

@@ -19,6 +19,7 @@ HELP = """\
 alignment-bench {version}: alignment methods under the same tasks, teacher, budget and judges
 
   bench run methods=ilf,ppo task=tldr     align, sample, score, compare; finished work is never repeated
+  bench tune methods=ilf,ppo task=tldr    search hyperparameters, equally long for every method
   bench table [results=] [task=] ...      the table of what is stored
   bench list [GROUP]                      tasks, methods, evaluators, teachers, judges
   bench show NAME                         what a plugin is and every field it has
@@ -111,6 +112,15 @@ def _run(arguments: list[str]) -> int:
     return int(run(request))
 
 
+def _tune(arguments: list[str]) -> int:
+    from alignment_bench.tuning_request import parse_tune
+
+    request = parse_tune(arguments)
+    from alignment_bench.tuning import tune
+
+    return tune(request)
+
+
 def _table(arguments: list[str]) -> int:
     from alignment_bench.config import parse_table
 
@@ -168,6 +178,10 @@ def _help(words: list[str]) -> int:
         return _print(HELP.format(version=__version__))
     if words[0] == "run":
         return _print(_run_help())
+    if words[0] == "tune":
+        from alignment_bench.tuning_request import HELP as TUNE_HELP
+
+        return _print(TUNE_HELP)
     if words[0] in pages:
         return _print(pages[words[0]])
     from alignment_bench.registry import suggest
@@ -224,6 +238,7 @@ def _print(text: str) -> int:
 
 VERBS: Mapping[str, Callable[[list[str]], int]] = {
     "run": _run,
+    "tune": _tune,
     "table": _table,
     "list": _list,
     "show": _show,

@@ -68,7 +68,7 @@ class RunRequest:
     model: tuple[str, ...] = ("tiny",)
     """tiny, smollm2, a hub id, a local folder or a .gguf file"""
     init: str = "base"
-    """what training starts from: base, sft, or the folder of a stored policy"""
+    """what training starts from, its cost charged: base, sft, RESULTS/cells/<digest> or a policy's folder"""
     teacher: ResolvedPart | None = None
     """who gives feedback, fields as in teacher=annotators:critic_noise=.2; default: the first that fits"""
     judge: ResolvedPart | None = None
@@ -97,6 +97,10 @@ class RunRequest:
     """rank of LoRA adapters; 0 trains all weights; default: by model size"""
     share: float | None = field(default=None, metadata={"above": 0, "below": 1})
     """share of the budget that the first part of a composition gets; default: equal shares"""
+    tuned: str = "shipped"
+    """values tuned for the task and model, for fields that are not set: shipped, none, or a file or folder"""
+    workers: int = field(default=0, metadata={"min": 0, "max": 256})
+    """processes that do cells side by side; 0: as many as cores, threads and memory allow"""
     trust: bool = False
     """allow models that bring code of their own"""
     sandbox: Literal["full", "partial", "none"] = "partial"
@@ -143,6 +147,8 @@ _PLAIN = (
     "threads",
     "lora",
     "share",
+    "tuned",
+    "workers",
     "trust",
     "sandbox",
     "strict",
@@ -156,11 +162,14 @@ KEYS: Mapping[str, str] = {
 """key of `bench run` to the field of RunRequest that it sets"""
 
 
-def parse(argv: Sequence[str]) -> RunRequest:
-    """The request of `bench run`. Raises one BadInput with everything that is wrong with the arguments."""
+def parse(argv: Sequence[str], verb: str = "run") -> RunRequest:
+    """The request of `bench run`. Raises one BadInput with everything that is wrong with the arguments.
+
+    `verb` is what messages say was typed, for verbs that take the same keys.
+    """
     problems: list[Problem] = []
     given = pairs(argv, problems)
-    plain, dotted = _routed(given, problems)
+    plain, dotted = _routed(given, problems, verb)
     for key, example in (("methods", "methods=ilf,ppo"), ("task", "task=tldr")):
         if key not in plain:
             problems.append(Problem(key, "is missing", f"write {example}"))
@@ -235,7 +244,7 @@ def pairs(argv: Sequence[str], problems: list[Problem]) -> dict[str, str]:
 
 
 def _routed(
-    given: Mapping[str, str], problems: list[Problem]
+    given: Mapping[str, str], problems: list[Problem], verb: str
 ) -> tuple[dict[str, str], dict[str, dict[str, str]]]:
     """The plain keys, and the dotted ones by what stands before the dot; unknown ones become problems."""
     plain: dict[str, str] = {}
@@ -256,7 +265,7 @@ def _routed(
         elif key.startswith("-"):
             problems.append(Problem(key, "keys have no dashes", f"write {key.lstrip('-')}={value}"))
         else:
-            problems.append(Problem(key, "is no key of bench run", suggest(key, KEYS)))
+            problems.append(Problem(key, f"is no key of bench {verb}", suggest(key, KEYS)))
     return plain, dotted
 
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from alignment_bench import registry
@@ -50,6 +50,10 @@ class ResolvedPart:
 
     name: str
     plugin: Any
+    given: frozenset[str] = field(default=frozenset(), compare=False)
+    """the fields that were typed, in the label or as `name.field=`"""
+    tuned: Mapping[str, Any] = field(default_factory=dict, compare=False)
+    """the fields that tuned values filled, as JSON can hold them"""
 
     @property
     def fields(self) -> dict[str, Any]:
@@ -74,6 +78,8 @@ class ResolvedLabel:
 
     text: str
     parts: tuple[ResolvedPart, ...]
+    tuning: Mapping[str, Any] = field(default_factory=dict, compare=False)
+    """where its tuned values come from and what they cost; empty: not tuned (`alignment_bench.tuned`)"""
 
     @property
     def configuration(self) -> list[dict[str, Any]]:
@@ -170,7 +176,7 @@ def resolve_labels(
                 Problem(f"{name}.{field}", what, f"add {name} to methods=, or leave this out")
                 for field in fields
             )
-    _refuse_twins(resolved, problems)
+    refuse_twins(resolved, problems)
     return tuple(resolved)
 
 
@@ -185,10 +191,11 @@ def resolve_part(
         return None
     found: list[Problem] = []
     prefix = f"{part.name}." if group == "methods" else f"{key}={part.name}:"
-    instance = build(plugin, {**overrides, **dict(part.fields)}, prefix, found, show=part.name)
+    given = {**overrides, **dict(part.fields)}
+    instance = build(plugin, given, prefix, found, show=part.name)
     # Several labels with one override report its problem once.
     problems.extend(p for p in found if p not in problems)
-    return None if instance is None else ResolvedPart(part.name, instance)
+    return None if instance is None else ResolvedPart(part.name, instance, frozenset(given))
 
 
 def wrappers() -> tuple[str, ...]:
@@ -202,7 +209,8 @@ def _alone() -> list[str]:
     return [n for n, method in every.items() if getattr(method, "stands_alone", not method.wrapper)]
 
 
-def _refuse_twins(labels: Sequence[ResolvedLabel], problems: list[Problem]) -> None:
+def refuse_twins(labels: Sequence[ResolvedLabel], problems: list[Problem]) -> None:
+    """Appends a problem for every label that resolves to the same configuration as one before it."""
     seen: dict[str, str] = {}
     for label in labels:
         key = canonical(label.configuration)

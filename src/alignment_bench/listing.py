@@ -10,7 +10,9 @@ from typing import Any
 from alignment_bench import registry
 from alignment_bench.errors import BadInput, Problem
 from alignment_bench.fields import describe
+from alignment_bench.method_docs import text_of
 from alignment_bench.registry import GROUPS, Group, suggest
+from alignment_bench.search import space
 from alignment_bench.task import Task, TaskOptions
 
 
@@ -93,6 +95,9 @@ def _page(group: Group, name: str) -> dict[str, Any]:
     page["text"] = textwrap.dedent(plugin.__doc__ or "").strip()
     facts = {}
     if group == "methods":
+        said = text_of(plugin)
+        page["text"] = "\n\n".join([said.title, *said.about, *said.deviations])
+        facts["papers"] = ", ".join(f"arXiv {one}" for one in said.papers)
         facts["may follow a +"] = "yes" if plugin.wrapper else "no"
         facts["asks the teacher to"] = _words(plugin().wants)
     if group == "evaluators" and isinstance(plugin.metrics, tuple):
@@ -104,6 +109,9 @@ def _page(group: Group, name: str) -> dict[str, Any]:
     ways = {"methods": f"{name}:FIELD=value or {name}.FIELD=value", "evaluators": "Python only"}
     page["set with"] = ways.get(group, f"{group[:-1]}={name}:FIELD=value")
     page["fields"] = [dataclasses.asdict(row) for row in describe(plugin)]
+    if group == "methods":
+        ranges = {one.field: str(one) for one in space(plugin)}
+        page["fields"] = [{**row, "tuned_over": ranges.get(row["name"], "")} for row in page["fields"]]
     return page
 
 
@@ -122,4 +130,6 @@ def _text(page: dict[str, Any]) -> str:
         lines.append(f"  {row['name']}: {row['type']} = {row['default']}")
         if row["help"]:
             lines.append(textwrap.indent(textwrap.fill(" ".join(row["help"].split()), 96), "      "))
+        if row.get("tuned_over"):
+            lines.append(f"      bench tune: {row['tuned_over']}")
     return "\n".join(lines)

@@ -9,21 +9,20 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from alignment_bench import data, embedding, registry
+from alignment_bench import data, embedding, registry, starts, tuned
 from alignment_bench.budgets import amount_of, price
 from alignment_bench.casting import cast, mute
 from alignment_bench.completions import Decoding
 from alignment_bench.config import Budget, RunRequest
-from alignment_bench.digests import digest, digest_file
+from alignment_bench.digests import digest
 from alignment_bench.errors import BadInput, Problem
 from alignment_bench.evaluation import Evaluator
 from alignment_bench.feedback import CHANNELS, Judge, Teacher
 from alignment_bench.formatter import Formatter
 from alignment_bench.jobs import CORE_VERSION
-from alignment_bench.labels import ResolvedLabel, ResolvedPart
+from alignment_bench.labels import ResolvedLabel, ResolvedPart, refuse_twins
 from alignment_bench.models import catalog
 from alignment_bench.models.catalog import ModelSource
 from alignment_bench.models.storage import formatter_of
@@ -60,6 +59,10 @@ class Setting:
     teacher_part: ResolvedPart
     judge_part: ResolvedPart
     evaluators: Mapping[str, Evaluator]
+    labels: tuple[ResolvedLabel, ...] = ()
+    """what is compared, with the values tuned for this task and model filled in"""
+    start: ResolvedLabel | None = None
+    """what is trained before every label that trains, where init=sft"""
 
     @property
     def teacher(self) -> Teacher:
@@ -88,8 +91,7 @@ class Setting:
         """What training starts from: `base`, `sft`, or the name and digest of a stored policy."""
         if self.request.init in ("base", "sft"):
             return self.request.init
-        folder = Path(self.request.init)
-        return f"{folder.name}@{digest_file(folder / 'policy.json')[:16]}"
+        return starts.find(self.request.init).identity
 
     @property
     def resolved(self) -> dict[str, Any]:
@@ -110,6 +112,11 @@ class Setting:
     def evaluator_digests(self) -> Mapping[str, str]:
         """Digest of each evaluator's source file."""
         return {name: registry.digest("evaluators", name) for name in self.evaluators}
+
+    @property
+    def executes(self) -> bool:
+        """Whether model-written programs may run: the task's answers, or what an evaluator looks at."""
+        return self.task.executes or any(evaluator.needs.executes for evaluator in self.evaluators.values())
 
     @property
     def self_judged(self) -> bool:
@@ -176,6 +183,19 @@ class Cell:
         leading = len(self.parts) > 1 and self.parts[0].name == "base" and self.setting.request.init == "base"
         return self.parts[1:] if leading else self.parts
 
+    @property
+    def title(self) -> str:
+        """What progress and messages call the cell."""
+        fold = f" fold {self.setting.fold}" if self.setting.folds else ""
+        return f"{self.setting.task.name} {self.label.text} seed {self.seed}{fold}"
+
+    @property
+    def tuning(self) -> dict[str, Any]:
+        """Where tuned values of the cell come from and what they cost; empty where it has none."""
+        start = self.setting.start
+        started = start is not None and len(self.parts) > len(self.label.parts)
+        return tuned.together([start.tuning if start and started else {}, self.label.tuning])
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -188,8 +208,8 @@ class Plan:
         """All cells; `base` is always among them."""
         for setting in self.settings:
             for seed in self.request.seeds:
-                for label in with_base(self.request.labels):
-                    yield Cell(setting, label, seed, parts_of(label, self.request.init))
+                for label in with_base(setting.labels):
+                    yield Cell(setting, label, seed, parts_of(label, setting.start))
 
 
 def with_base(labels: Sequence[ResolvedLabel]) -> list[ResolvedLabel]:
@@ -199,10 +219,10 @@ def with_base(labels: Sequence[ResolvedLabel]) -> list[ResolvedLabel]:
     return [base, *rest]
 
 
-def parts_of(label: ResolvedLabel, init: str) -> tuple[ResolvedPart, ...]:
+def parts_of(label: ResolvedLabel, start: ResolvedLabel | None) -> tuple[ResolvedPart, ...]:
     """The label's parts in the order of alignment, what training starts from included."""
-    if init == "sft" and label.parts[0].name not in (*UNTRAINED, "sft"):
-        return (_default("sft"), *label.parts)
+    if start is not None and label.parts[0].name not in (*UNTRAINED, *(part.name for part in start.parts)):
+        return (*start.parts, *label.parts)
     return label.parts
 
 
@@ -228,14 +248,33 @@ def make_plan(request: RunRequest, say: Callable[[str], None]) -> Plan:
                 if (twin := seen.setdefault(source.digest, model)) != model:
                     what = f"{model} and {twin} are the same model"
                     raise BadInput([Problem("model", what, "keep one of the two")])
+                compared = _compared(request, task, source)
                 for fold, one in enumerate(folds):
                     for budget in request.budgets:
-                        settings.append(_setting(request, task, one, fold, len(folds), source, budget))
+                        setting = _setting(request, task, one, fold, len(folds), source, budget, *compared)
+                        settings.append(setting)
             except BadInput as error:
                 problems += error.problems
     if problems:
         raise BadInput(list(dict.fromkeys(problems)))
     return Plan(request, tuple(settings))
+
+
+def _compared(
+    request: RunRequest, task: Task, source: ModelSource
+) -> tuple[tuple[ResolvedLabel, ...], ResolvedLabel | None]:
+    """The labels and what they start from, with what is tuned for the task and model filled in."""
+    problems: list[Problem] = []
+    file = tuned.file_for(request.tuned, task.name, source)
+    labels = tuple(tuned.filled(label, file, problems) for label in request.labels)
+    start = None
+    if request.init == "sft":
+        start = tuned.filled(ResolvedLabel("sft", (_default("sft"),)), file, problems)
+    if file is not None and not problems:
+        refuse_twins(labels, problems)
+    if problems:
+        raise BadInput(problems)
+    return labels, start
 
 
 def _setting(
@@ -246,6 +285,8 @@ def _setting(
     folds: int,
     source: ModelSource,
     budget: Budget,
+    labels: tuple[ResolvedLabel, ...],
+    start: ResolvedLabel | None,
 ) -> Setting:
     plain_english = source.kind != "shipped"
     base_decoding = task.real_decoding if plain_english and task.real_decoding else task.decoding
@@ -256,7 +297,7 @@ def _setting(
     evaluators = {
         name: registry.load("evaluators", name)() for name in (request.evaluators or task.evaluators)
     }
-    problems = mute(teacher.plugin, request.labels)
+    problems = mute(teacher.plugin, labels, _tier(request, source))
     try:
         amount = amount_of(budget.name, budget.amount, budget.currency, teacher.plugin.paid_in)
     except BadInput as error:
@@ -282,6 +323,8 @@ def _setting(
         teacher_part=teacher,
         judge_part=judge,
         evaluators=evaluators,
+        labels=labels,
+        start=start,
     )
 
 

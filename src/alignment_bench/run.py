@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from alignment_bench import results, sandbox, table
+from alignment_bench import results, sandbox, starts, table, tuned, workers
 from alignment_bench.config import RunRequest
 from alignment_bench.controller import Controller
 from alignment_bench.errors import BadInput, BenchError, CorruptResult, NotApplicable, OverBudget
@@ -25,7 +25,7 @@ from alignment_bench.ledger import Ledger, Spend, metering
 from alignment_bench.models.storage import base_policy, load_policy
 from alignment_bench.plan import UNTRAINED, Cell, Plan, Setting, make_plan
 from alignment_bench.policy import LogitPolicy, Policy
-from alignment_bench.progress import Reporter, say_plainly
+from alignment_bench.progress import Hearer, Reporter, say_plainly
 from alignment_bench.recording import (
     blank_record,
     clusters_of,
@@ -62,16 +62,36 @@ def run(request: RunRequest) -> int:
     cells = list(plan.cells())
     reporter = Reporter(len(cells), request.quiet)
     announce(plan, cells, reporter)
-    if any(setting.task.executes for setting in plan.settings):
+    if any(setting.executes for setting in plan.settings):
         open_sandbox(request)
-    records = []
     with writing_to(request.results):
-        results.record_run(request.results, request.recorded(), [cell.digest for cell in cells])
-        with reporter.running():
-            for cell in cells:
-                reporter.begin(f"{cell.setting.task.name} {cell.label.text} seed {cell.seed}{_fold(cell)}")
-                records.append(stored_or_done(cell, reporter))
-        return show(request, records)
+        return show(request, carry_out(request, cells, reporter))
+
+
+def carry_out(request: RunRequest, cells: Sequence[Cell], reporter: Reporter) -> list[CellRecord]:
+    """The record of every cell, in their order: stored, or done in this process or in workers."""
+    found: dict[str, CellRecord] = {}
+    left = list(cells)
+    if workers.count(request.workers, cells) > 1:
+        for cell in cells:
+            if stored := stored_record(cell, reporter):
+                found[cell.digest] = stored
+                reporter.begin(cell.title)
+                reporter.end("stored")
+        left = list({cell.digest: cell for cell in cells if cell.digest not in found}.values())
+    crew = workers.count(request.workers, left)
+    record = {**request.recorded(), "processes": crew}
+    results.record_run(request.results, record, [cell.digest for cell in cells])
+    with reporter.running():
+        if crew > 1:
+            reporter.say(f"{len(left)} cells to do, by {crew} worker processes")
+            done = workers.spread(request, left, crew, reporter)
+            found |= {cell.digest: record for cell, record in zip(left, done, strict=True)}
+        else:
+            for cell in left:
+                reporter.begin(cell.title)
+                found[cell.digest] = stored_or_done(cell, reporter)
+    return [as_asked(found[cell.digest], cell) for cell in cells]
 
 
 def announce(plan: Plan, cells: Sequence[Cell], reporter: Reporter) -> None:
@@ -85,6 +105,15 @@ def announce(plan: Plan, cells: Sequence[Cell], reporter: Reporter) -> None:
             f"judge {setting.judge_part.label}; {setting.runtime.device}, {setting.runtime.threads} thread(s)"
         )
     ready = sum(results.cell_folder(plan.request.results, cell.digest).exists() for cell in cells)
+    for line in dict.fromkeys(
+        line
+        for setting in plan.settings
+        for line in tuned.lines(
+            [*([setting.start] if setting.start else []), *setting.labels],
+            f"{setting.task.name}, {setting.source.name}",
+        )
+    ):
+        reporter.say(line)
     reporter.say(f"{len(cells)} cells, {ready} of them stored (those that are not ok are done again)")
 
 
@@ -100,19 +129,23 @@ def open_sandbox(request: RunRequest) -> None:
     say_plainly(f"{line}\nmodel-written programs will run here; {found.describe()}\n{line}")
 
 
-def stored_or_done(cell: Cell, reporter: Reporter) -> CellRecord:
-    """The stored record of the cell if it is ok, else that of doing it now."""
-    root = cell.setting.request.results
+def stored_record(cell: Cell, reporter: Hearer) -> CellRecord | None:
+    """The stored record of the cell, if there is one and it is ok."""
     try:
-        stored = results.find_cell(root, cell.digest)
+        stored = results.find_cell(cell.setting.request.results, cell.digest)
     except CorruptResult as error:
         reporter.say(f"done again: {error}")
-        stored = None
-    if stored is not None and stored.status == "ok":
+        return None
+    return as_asked(stored, cell) if stored is not None and stored.status == "ok" else None
+
+
+def stored_or_done(cell: Cell, reporter: Hearer) -> CellRecord:
+    """The stored record of the cell if it is ok, else that of doing it now."""
+    if stored := stored_record(cell, reporter):
         reporter.end("stored")
-        return as_asked(stored, cell)
+        return stored
     record, samples = do(cell, reporter)
-    results.write_cell(root, record, samples)
+    results.write_cell(cell.setting.request.results, record, samples)
     reason = record.reason.splitlines()[0] if record.reason else ""
     reporter.end(f"{record.status}{': ' + reason if reason else ''} ({record.seconds:.1f} s)")
     return record
@@ -121,18 +154,19 @@ def stored_or_done(cell: Cell, reporter: Reporter) -> CellRecord:
 def as_asked(stored: CellRecord, cell: Cell) -> CellRecord:
     """A stored record under the names of this request: a digest may have been typed in other words before."""
     now = blank_record(cell, datetime.now(UTC))
-    names = {key: getattr(now, key) for key in ("label", "budget", "data", "model", "world", "captions")}
-    return replace(stored, **names)
+    names = ("label", "budget", "data", "model", "world", "captions", "tuning")
+    return replace(stored, **{name: getattr(now, name) for name in names})
 
 
-def do(cell: Cell, reporter: Reporter) -> tuple[CellRecord, list[StoredSample]]:
+def do(cell: Cell, reporter: Hearer) -> tuple[CellRecord, list[StoredSample]]:
     """Aligns, samples and scores one cell. Whatever goes wrong inside becomes its status and reason."""
     started, clock = datetime.now(UTC), time.perf_counter()
     blank = blank_record(cell, started)
     activate(cell.setting.runtime)
+    controller = controller_of(cell, work_of(cell.setting), reporter)
     status: Status = "failed"
     try:
-        return finish(cell, blank, clock, reporter)
+        return finish(cell, blank, clock, reporter, controller)
     except OverBudget as error:
         status, reason, trace = "over_budget", str(error), ""
     except NotApplicable as error:
@@ -143,19 +177,32 @@ def do(cell: Cell, reporter: Reporter) -> tuple[CellRecord, list[StoredSample]]:
         if isinstance(error, OSError) and error.errno in NO_PLACE_TO_WRITE:
             raise
         reason, trace = f"{type(error).__name__}: {error}", traceback.format_exc()
-    code = {**blank.code, "traceback": trace} if trace else blank.code
-    seconds = time.perf_counter() - clock
-    return replace(blank, status=status, reason=reason, code=code, seconds=seconds), []
+    ended = replace(
+        blank,
+        status=status,
+        reason=reason,
+        spend=controller.ledger.spent.to_json(),
+        measures=dict(controller.measures),
+        notes=tuple(controller.notes),
+        seconds=time.perf_counter() - clock,
+        code={**blank.code, "traceback": trace} if trace else blank.code,
+    )
+    return ended, []
+
+
+def work_of(setting: Setting) -> Work:
+    """The jobs of the setting's cells, stored under its results."""
+    return Work(JobStore(setting.request.results / "jobs"), setting.runtime, setting.source.parameters)
 
 
 def finish(
-    cell: Cell, blank: CellRecord, clock: float, reporter: Reporter
+    cell: Cell, blank: CellRecord, clock: float, reporter: Hearer, controller: Controller
 ) -> tuple[CellRecord, list[StoredSample]]:
     """The record and samples of a cell in which nothing goes wrong."""
     setting = cell.setting
-    work = Work(JobStore(setting.request.results / "jobs"), setting.runtime, setting.source.parameters)
+    work = controller.work
     base = base_of(setting)
-    aligned = align(cell, work, base, reporter)
+    aligned = align(cell, base, controller)
     panel = panel_of(cell)
     reporter.step("sample the test prompts")
     samples, keys, test_spend = draw(work, aligned.policy, panel)
@@ -170,46 +217,75 @@ def finish(
         scores=tuple(metric_scores(panel, scores)),
         spend=aligned.spend.to_json(),
         test_spend=test_spend.to_json(),
-        notes=(*aligned.notes, *engine_notes(aligned.policy, panel), *sandbox_notes(setting)),
+        measures=dict(controller.measures),
+        notes=(*aligned.notes, *engine_notes(aligned.policy, panel), *sandbox_notes(setting, scores)),
         seconds=time.perf_counter() - clock,
-        code={**blank.code, "policy": aligned.policy.digest, "samples": keys},
+        code={
+            **blank.code,
+            "policy": aligned.policy.digest,
+            "policy_folder": starts.place_of(aligned.policy.folder, setting.request.results),
+            "samples": keys,
+        },
     )
     return record, stored_samples(panel, samples)
 
 
-def align(cell: Cell, work: Work, base: LogitPolicy, reporter: Reporter) -> Aligned:
-    """The cell's policy: every part of its label in turn, each with its share of the budget."""
+def controller_of(cell: Cell, work: Work, reporter: Hearer) -> Controller:
+    """The harness's side of one cell: its teacher, its Keys and a fresh account."""
     setting = cell.setting
-    ledger = Ledger(setting.teacher.paid_in, setting.amount)
-    controller = Controller(
+    return Controller(
         work=work,
         teacher=setting.teacher,
         teacher_digest=setting.teacher_digest,
         examples=setting.data.train,
         data_digest=setting.data.digest,
-        ledger=ledger,
+        ledger=Ledger(setting.teacher.paid_in, setting.amount),
         seed=cell.seed,
         tier=setting.tier,
         rollout_decoding=setting.rollout_decoding,
         progress=reporter.step,
     )
-    prompts = [example.prompt for example in setting.data.train]
+
+
+def align(cell: Cell, base: LogitPolicy, controller: Controller) -> Aligned:
+    """The cell's policy: every part of its label in turn, each with its share of the budget.
+
+    What was spent and noted until something goes wrong stays with the controller.
+    """
+    ledger = controller.ledger
+    controller.known_base = base
+    prompts = [example.prompt for example in cell.setting.data.train]
     policy: Policy = start_of(cell, base, controller)
-    for part, share in zip(cell.parts, shares(cell), strict=True):
-        ledger.open_part(share)
-        with controller.open_lab() as lab, metering() as outside:
-            policy = part.plugin.align(policy, list(prompts), lab)
-        if outside.total != Spend():
-            ledger.charge(outside.total)
-            controller.note(f"{part.name} ran models outside its lab: charged, but not stored for a resume")
-    if ledger.assumed:
-        controller.note(f"assumed price: {', '.join(sorted(ledger.assumed))}")
+    try:
+        for part, share in zip(cell.parts, shares(cell), strict=True):
+            ledger.open_part(share)
+            with controller.open_lab() as lab, charging(controller, part.name):
+                policy = part.plugin.align(policy, list(prompts), lab)
+    finally:
+        if ledger.assumed:
+            controller.note(f"assumed price: {', '.join(sorted(ledger.assumed))}")
     return Aligned(policy, ledger.spent, tuple(controller.notes))
+
+
+@contextmanager
+def charging(controller: Controller, name: str) -> Iterator[None]:
+    """Charges, however the block ends, for models that a part ran in it outside its lab."""
+    with metering() as outside:
+        try:
+            yield
+        finally:
+            if outside.total != Spend():
+                controller.ledger.charge(outside.total)
+                controller.note(f"{name} ran models outside its lab: charged, but not stored for a resume")
 
 
 def shares(cell: Cell) -> list[float]:
     """Each part's share of the budget: equal, or `share=` for the first and equal parts of the rest."""
-    buying = [part.name not in UNTRAINED for part in cell.parts]
+    buying = [
+        part.name not in UNTRAINED
+        and not (getattr(part.plugin, "wrapper", False) and getattr(part.plugin, "wants", None) == ())
+        for part in cell.parts
+    ]
     count = max(1, sum(buying))
     first = cell.setting.request.share
     out, seen = [], 0
@@ -230,8 +306,19 @@ def start_of(cell: Cell, base: LogitPolicy, controller: Controller) -> Policy:
     init = cell.setting.request.init
     if init in ("base", "sft") or cell.label.parts[0].name in UNTRAINED:
         return base
-    controller.note(f"starts from a stored policy ({Path(init).name}); what that one cost is not included")
-    return load_policy(Path(init), cell.setting.runtime)
+    start = starts.find(init)
+    policy = load_policy(start.folder, cell.setting.runtime)
+    if start.record is not None and policy.digest != start.record.code["policy"]:
+        raise CorruptResult(f"{start.folder} is not the policy of {start.name} any more: make it again")
+    if getattr(policy, "base_digest", cell.setting.source.digest) != cell.setting.source.digest:
+        raise NotApplicable(f"init: {start.name} was not trained from {cell.setting.source.name}")
+    controller.note(start.note)
+    if other := starts.other_data(start, cell.setting.task.name, cell.setting.data.digest, cell.setting.fold):
+        controller.note(other)
+    controller.note("the start is one training run, the same for every seed: no interval shows its luck")
+    if start.spend is not None:
+        controller.ledger.inherit(start.spend)
+    return policy
 
 
 def base_of(setting: Setting) -> LogitPolicy:
@@ -280,7 +367,3 @@ def writing_to(folder: Path) -> Iterator[None]:
             f"results: cannot write under {folder}: {error.strerror or error} "
             "(free some space or choose another folder with results=; finished work is kept)"
         ) from error
-
-
-def _fold(cell: Cell) -> str:
-    return f" fold {cell.setting.fold}" if cell.setting.folds else ""

@@ -158,6 +158,7 @@ def _spend(block: Block) -> Columns:
         )
         for one in spends
     ]
+    tuning = [one.cells[0].tuning if one.cells else {} for one in block.lines]
     return [
         ("hours" if seconds else "calls", paid),
         ("used", [f"{one / amount:.0%}" if amount else "-" for one in used]),
@@ -167,8 +168,17 @@ def _spend(block: Block) -> Columns:
         ("GFLOPs", of("flops", unit=1e9)),
         ("seconds", of("seconds")),
         ("test", of("tokens_generated", tests)),
+        *([("tuning", [_tuning(one, seconds) for one in tuning])] if any(tuning) else []),
         ("acts", [one or "-" for one in acts]),
     ]
+
+
+def _tuning(tuning: Mapping[str, Any], seconds: bool) -> str:
+    """What finding the tuned values of a line cost, once for all of its seeds."""
+    if not tuning:
+        return "-"
+    paid = f"{tuning['annotator_seconds'] / 3600:.1f} h" if seconds else f"{tuning['calls']:,.0f} calls"
+    return f"{paid}, {tuning['trials']} trials"
 
 
 def _mean_spend(line: Line, name: str) -> dict[str, float]:

@@ -29,6 +29,7 @@ from alignment_bench.fields import Unsuitable, convert, describe, out_of_range, 
 from alignment_bench.formatter import fill
 from alignment_bench.prompts import Example, Key, Prompt
 from alignment_bench.registry import Group
+from alignment_bench.search import space
 from alignment_bench.stand_ins import made_up_evidence, made_up_examples
 from alignment_bench.task import Task, TaskOptions
 
@@ -44,6 +45,10 @@ def check_method(name: str, *, run_in: Path | None = None) -> None:
     if not isinstance(wants, property) and not (isinstance(wants, tuple) and set(wants) <= set(CHANNELS)):
         faults.append(f"`wants` must be a tuple of channels ({', '.join(CHANNELS)}), empty for none")
     faults += _signature_faults(plugin, "align", ("policy", "prompts", "lab"))
+    try:
+        space(plugin)
+    except ValueError as error:
+        faults.append(str(error))
     _raise(f"method {name}", faults)
     if run_in is not None:
         from alignment_bench.config import parse
@@ -94,7 +99,7 @@ def check_task(name: str) -> None:
         faults += [f"`{group}` names {n!r}, which is not installed" for n in unknown]
     if "answer" not in task.layouts:
         faults.append("`layouts` has no `answer`, the layout in which prompts are put")
-    slots = {"prompt": "p", "completion": "c", "critique": "f"}
+    slots = dict.fromkeys(("prompt", "completion", "critique", "condition", "next_condition"), "x")
     for layout_name, layout in task.layouts.items():
         try:
             fill(layout.user, slots), fill(layout.opening, slots)

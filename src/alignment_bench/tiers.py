@@ -27,8 +27,37 @@ class Tier:
     ppo_learning_rate: float
     ppo_iterations: int
     ppo_rollouts: int
+    online_learning_rate: float
+    """of GRPO and RLOO"""
+    online_dpo_learning_rate: float
+    online_steps: int
+    """steps of sampling and updating in online DPO, GRPO and RLOO"""
+    online_rollouts: int
+    """completions drawn in such a step"""
     separate_value: bool
     """PPO's value function has its own copy of the model"""
+    expert_rounds: int
+    expert_prompts: int
+    """prompts in each round of expert iteration"""
+    expert_samples: int
+    """answers to each of them"""
+    alt_iterations: int
+    alt_prompts: int
+    """prompts in each iteration of ALT"""
+    alt_samples: int
+    """answers to each of them"""
+    alt_epochs: int
+    quark_rounds: int
+    quark_prompts: int
+    """prompts answered once in each of Quark's rounds"""
+    quark_steps: int
+    """optimiser steps in each of them"""
+    hindsight_learning_rate: float
+    """of Chain of Hindsight"""
+    hindsight_epochs: int
+    review_learning_rate: float
+    """of learning to write critiques in a form of their own (SRT, self-rewarding)"""
+    review_epochs: int
     ilf_rounds: int
     selection: str
     """how ILF picks among refinements"""
@@ -47,7 +76,25 @@ TINY = Tier(
     ppo_learning_rate=3e-4,
     ppo_iterations=28,
     ppo_rollouts=64,
+    online_learning_rate=3e-4,
+    online_dpo_learning_rate=5e-4,
+    online_steps=28,
+    online_rollouts=64,
     separate_value=False,
+    expert_rounds=3,
+    expert_prompts=200,
+    expert_samples=8,
+    alt_iterations=2,
+    alt_prompts=160,
+    alt_samples=10,
+    alt_epochs=2,
+    quark_rounds=4,
+    quark_prompts=800,
+    quark_steps=60,
+    hindsight_learning_rate=2e-3,
+    hindsight_epochs=2,
+    review_learning_rate=3e-3,
+    review_epochs=8,
     ilf_rounds=3,
     selection="likelihood",
 )
@@ -64,7 +111,25 @@ SMALL = Tier(
     ppo_learning_rate=5e-5,
     ppo_iterations=6,
     ppo_rollouts=32,
+    online_learning_rate=5e-5,
+    online_dpo_learning_rate=5e-5,
+    online_steps=6,
+    online_rollouts=32,
     separate_value=False,
+    expert_rounds=1,
+    expert_prompts=48,
+    expert_samples=4,
+    alt_iterations=2,
+    alt_prompts=32,
+    alt_samples=10,
+    alt_epochs=1,
+    quark_rounds=3,
+    quark_prompts=96,
+    quark_steps=16,
+    hindsight_learning_rate=2e-4,
+    hindsight_epochs=1,
+    review_learning_rate=2e-4,
+    review_epochs=5,
     ilf_rounds=1,
     selection="reward_model",
 )

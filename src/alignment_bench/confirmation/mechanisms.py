@@ -32,7 +32,7 @@ class Measured:
 
 @dataclass(frozen=True, slots=True)
 class Diagnosed:
-    """A row of a base's diagnostics (`alignment_bench.world.diagnostics`) on the world drawn, less `above`."""
+    """A row of a base's diagnostics (`world.diagnostics`), measured on the world drawn, less `above`."""
 
     row: str
     above: float = 0.0
@@ -77,7 +77,30 @@ LEVELS = tuple(f"alt:level={k}" for k in (1, 2, 3, 4, 5))
 QUARK_LEVELS = tuple(f"quark:level={k}" for k in (1, 2, 3, 4, 5))
 NO_FEEDBACK = "ilf:feedback=none"
 
-MECHANISMS = (
+COH_CHOSEN, CSFT = "coh:form=sft", "coh:form=csft"
+PARTS = ("no_score", "no_suggestion", "no_weakness", "no_feedback", "refinement_only")
+AGAINST_BASE = (
+    "dpo",
+    "online_dpo",
+    "kto",
+    "grpo",
+    "rloo",
+    "expert_iteration",
+    "critique_fine_tuning",
+    "self_rewarding:seed_share=0",
+    "ppo",
+    "quark",
+    "coh",
+)
+FREE_PPO = "ppo:kl_coefficient=0:learning_rate=0.001:iterations=24:epochs=4"
+FREE_GRPO = "grpo:beta=0:learning_rate=0.002:iterations=4"
+"""without a penalty, and pushed: where over-optimisation should show"""
+DOUBLING = Contrast(
+    (("best_of_n:n=2", -0.3), ("best_of_n:n=4", -0.1), ("best_of_n", 0.1), ("best_of_n:n=16", 0.3)), T1
+)
+WINS = Contrast((("best_of_n", 1.0),), "win_best_of_8", above=8 / 9)
+
+EXPECTED = (
     Mechanism("ilf-over-own-samples", "ILF beats fine-tuning on own samples", over("ilf", "sft:source=own")),
     Mechanism("ilf-over-no-feedback", "ILF beats the same without feedback", over("ilf", NO_FEEDBACK)),
     Mechanism(
@@ -110,7 +133,7 @@ MECHANISMS = (
     Mechanism(
         "csft-markers",
         "conditional SFT's good marker beats its bad one, T=1",
-        over("coh:form=csft", "coh:form=csft:marker=bad", T1),
+        over(CSFT, f"{CSFT}:marker=bad", T1),
     ),
     Mechanism(
         "reward-accuracy",
@@ -124,4 +147,65 @@ MECHANISMS = (
     ),
     Mechanism("ppo-kl", "PPO moves away from the base", Contrast((("ppo", 1.0),), "kl_to_base")),
 )
-"""those expected to hold (the built-in world's list of effects seen in every trial), then those reported"""
+"""found in every trial on development worlds, and given a verdict"""
+
+
+def shown(name: str, claim: str, evidence: Evidence) -> Mechanism:
+    """A comparison that is reported and not bet on."""
+    return Mechanism(name, claim, evidence, asserted=False)
+
+
+REPORTED = (
+    shown("ilf-rounds", "ILF in 3 rounds of 100 against 1 of 300", over("ilf:rounds=3", "ilf:rounds=1")),
+    shown("ilf-right-shuffled", "ILF against shuffled feedback", over("ilf", "ilf:feedback=shuffled")),
+    shown("ilf-right-shuffled-t1", "the same, T=1", over("ilf", "ilf:feedback=shuffled", T1)),
+    shown("ilf-best-of-n", "ILF + best-of-N against ILF", over("ilf+best_of_n", "ilf")),
+    shown("best-of-n-ilf", "ILF + best-of-N against best-of-N", over("ilf+best_of_n", "best_of_n")),
+    shown(
+        "alt-consistency",
+        "ALT against half its labels exchanged, T=1",
+        over("alt", "alt:consistency=0.5", T1),
+    ),
+    shown("alt-phrase", "ALT against itself without its phrase, T=1", over("alt", "alt:level=none", T1)),
+    shown("alt-phrase-t3", "the same, T=.3", over("alt", "alt:level=none")),
+    shown("quark-levels", "Quark's quality by the level asked for, T=1", slope(QUARK_LEVELS)),
+    shown("coh-chosen", "CoH against SFT on preferred answers", over("coh", COH_CHOSEN)),
+    shown("coh-chosen-t1", "the same, T=1", over("coh", COH_CHOSEN, T1)),
+    shown("coh-csft", "CoH against conditional SFT", over("coh", CSFT)),
+    *(
+        shown(
+            f"srt-{part.replace('_', '-')}",
+            f"SRT against parts={part}, first stage",
+            over("srt:stage=1", f"srt:stage=1:parts={part}"),
+        )
+        for part in PARTS
+    ),
+    shown(
+        "srt-critic",
+        "accuracy of SRT's critic after DPO less before",
+        Measured("srt", (("critic_accuracy_stage2", 1.0), ("critic_accuracy_stage1", -1.0))),
+    ),
+    shown("refine-rerank", "SRT refining once against re-ranking 16", over("srt", "srt:decode=rerank")),
+    shown("refine-first", "SRT refining once against its first answer", over("srt", "srt:decode=first")),
+    shown("self-refine-base", "the base refining itself against the base", over("self_refine", "base")),
+    *(
+        shown(
+            f"{label.partition(':')[0]}-base".replace("_", "-"),
+            f"`{label}` against the base",
+            over(label, "base"),
+        )
+        for label in AGAINST_BASE
+    ),
+    shown("ppo-gold", "PPO without a KL penalty, pushed: gold against PPO", over(FREE_PPO, "ppo")),
+    shown(
+        "ppo-pushed-proxy",
+        "the same run's reward-model score, last less first",
+        Measured(FREE_PPO, (("proxy_reward_last", 1.0), ("proxy_reward_first", -1.0))),
+    ),
+    shown("grpo-gold", "GRPO without a KL penalty, pushed: gold against GRPO", over(FREE_GRPO, "grpo")),
+    shown("best-of-n-slope", "best-of-N's quality for each doubling of n, 2 to 16, T=1", DOUBLING),
+    shown("best-of-n-wins", "best-of-8's wins over one draw by gold, less 8/9, T=1", WINS),
+)
+"""comparisons of interest, of either sign"""
+
+MECHANISMS = (*EXPECTED, *REPORTED)

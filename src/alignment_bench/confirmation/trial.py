@@ -21,7 +21,7 @@ from alignment_bench.run import run
 from alignment_bench.statistics import interval
 
 TASK = "tldr"
-EVALUATORS = ("quality", "kl", "length")
+EVALUATORS = ("quality", "kl", "length", "best_of_curve")
 
 
 def labels_of(mechanisms: Sequence[Mechanism]) -> list[str]:

@@ -40,7 +40,7 @@ class BestOfN:
     stands_alone: ClassVar[bool] = True
     wants: ClassVar[tuple[Channel, ...]] = ("prefer",)
 
-    n: int = field(default=8, metadata={"min": 1, "tune": ("choice", (4, 8, 16))})
+    n: int = field(default=8, metadata={"min": 1})
     """answers sampled for each one returned"""
     reward_kind: Literal["likelihood_ratio", "scalar"] = field(
         default="likelihood_ratio", metadata={"tune": ("choice", ("likelihood_ratio", "scalar"))}

@@ -8,8 +8,9 @@ At test time it is asked for a good answer.
 
 `form` sets the sequences: `mixed` is the paper's, `csft` its baseline C-SFT (a phrase, one answer), `sft_u`
 its baseline SFT-U (preferred answers learned, the others made unlikely), `sft` plain training on preferred
-answers. Everything else is equal between forms, comparisons included. `marker` is what the trained model is
-asked for; `bad` and `none` are controls, and share every training job with `good`.
+answers. Everything else is equal between forms, comparisons and passes included; a form with fewer sequences
+thus takes fewer steps. `marker` is what the trained model is asked for; `bad` and `none` are controls, and
+share every training job with `good`.
 
 Deviations: pairs are the policy's own samples, as for every method of preferences here, not those of a
 recorded data set, and ties are dropped; a chain is learned as two lessons with the same log-probability as
@@ -85,7 +86,7 @@ class ChainOfHindsight:
     learning_rate: float | None = field(default=None, metadata={"min": 0.0, "tune": ("log", 2e-4, 5e-3)})
     """peak learning rate; None: by model size"""
     epochs: int | None = field(default=None, metadata={"min": 1, "tune": ("choice", (1, 2, 3, 5))})
-    """passes over the sequences; None: by model size, divided by the pairs of phrases"""
+    """passes over the sequences; None: by model size, divided by the pairs of phrases, at least one"""
     batch_size: int = field(default=8, metadata={"min": 1, "tune": ("choice", (4, 8, 16))})
     """answers per optimiser step"""
 

@@ -45,11 +45,13 @@ class DPO:
     batch_size: int | None = field(default=None, metadata={"min": 1})
     """comparisons per optimiser step; None: by model size"""
 
-    def align(self, policy: LogitPolicy, prompts: Sequence[Prompt], lab: Lab) -> Policy:
-        """The policy trained on the comparisons that the budget pays for."""
+    def __post_init__(self) -> None:
         if self.loss in ("robust", "exo_pair") and self.label_smoothing <= 0:
             fix = "set label_smoothing=0.1, or another loss"
             raise BadInput([Problem("label_smoothing", f"loss={self.loss} needs one above 0", fix)])
+
+    def align(self, policy: LogitPolicy, prompts: Sequence[Prompt], lab: Lab) -> Policy:
+        """The policy trained on the comparisons that the budget pays for."""
         pairs, ties = collect_pairs(policy, prompts, lab)
         if ties:
             lab.note(f"{len(pairs)} comparisons trained on, {ties} ties dropped")

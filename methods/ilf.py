@@ -26,7 +26,7 @@ feedback; `own` has the base criticise the answers itself, and buys none. Each t
 Ablation `targets=feedback_and_refinement`: the model learns to write, after prompt and first answer, the
 feedback and then the refinement. As in the paper the first answer at test time is the base's, and what
 follows the feedback is the answer; the two parts are learnt and asked for one after the other, in the
-layouts `critique` and `refine`, whose log-probabilities add up to those of the whole.
+layouts `critique` and `refine`, which in the built-in world together are the one text of the paper.
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ class ILF:
     """refinements drawn at most per answer, where the first `refinements` repeat themselves or are unfit;
     None: twice as many"""
     selection: Selection | None = field(
-        default=None, metadata={"tune": ("choice", ("likelihood", "overlap", "longest", "random"))}
+        default=None, metadata={"tune": ("choice", ("likelihood", "longest", "random"))}
     )
     """instruct_rm (yes/no questions to the base), embedding or overlap (nearness to the feedback),
     reward_model, likelihood (the base's own), longest or random; None: by model size"""

@@ -53,6 +53,10 @@ class OnlineDPO:
     learning_rate: float | None = field(default=None, metadata={"min": 0.0, "tune": ("log", 1e-4, 2e-3)})
     """peak learning rate, falling linearly; None: by model size"""
 
+    def __post_init__(self) -> None:
+        if self.rollouts is not None:
+            online.groups(self.rollouts, PAIR)
+
     def align(self, policy: LogitPolicy, prompts: Sequence[Prompt], lab: Lab) -> Policy:
         """The policy after training; its course is a footnote."""
         tier = lab.tier

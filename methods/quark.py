@@ -11,8 +11,8 @@ Deviations: a quantile's token is a number word in the task's layout `describe`,
 afresh where a shipped model never trained on it (paper: new tokens, cut off before the KL; here the start's
 vocabulary holds them); the end-of-sequence token is not banned from the first three places; starts from the
 base unless init= says otherwise; a few rounds on hundreds of prompts (paper: every prompt, 46 rounds), the
-optimiser and its schedule starting anew in each; the KL is that of the authors' code (the paper's equation
-is KL(start || policy): kl_direction=forward).
+optimiser and its schedule starting anew in each; what a round draws is put into batches of like length; the
+KL is that of the authors' code (the paper's equation is KL(start || policy): kl_direction=forward).
 """
 
 from __future__ import annotations

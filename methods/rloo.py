@@ -53,6 +53,10 @@ class RLOO:
     learning_rate: float | None = field(default=None, metadata={"min": 0.0, "tune": ("log", 1e-4, 1e-3)})
     """peak learning rate, falling linearly; None: by model size"""
 
+    def __post_init__(self) -> None:
+        if self.rollouts is not None:
+            online.groups(self.rollouts, self.group)
+
     @property
     def wants(self) -> tuple[Channel, ...]:
         """Comparisons for the reward model, or scores of every rollout."""

@@ -6,7 +6,9 @@ prompt large models for it). `feedback=false` rewrites without words. The rewrit
 and every token on the way is a cost of answering.
 
 Deviations: the model is asked in the layouts `critique`, `refine` and `improve` without examples, a fixed
-number of rounds, no stopping rule; the critique is greedy and the rewriting at the caller's temperature.
+number of rounds, no stopping rule; the critique is greedy and the rewriting at the caller's temperature. For
+summaries in plain English the layout `refine` shows the task and the critique but not the answer, and
+`improve` the task alone: there `feedback=false` answers a second time.
 """
 
 from __future__ import annotations
@@ -33,7 +35,7 @@ class SelfRefine:
     stands_alone: ClassVar[bool] = True
     wants: ClassVar[tuple[Channel, ...]] = ()
 
-    rounds: int = field(default=1, metadata={"min": 1, "tune": ("choice", (1, 2, 3))})
+    rounds: int = field(default=1, metadata={"min": 1})
     """times an answer is criticised and rewritten"""
     feedback: bool = True
     """criticise before rewriting; false: rewrite without words (layout `improve`)"""

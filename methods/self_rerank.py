@@ -46,7 +46,7 @@ class SelfRerank:
     wrapper: ClassVar[bool] = True
     wants: ClassVar[tuple[Channel, ...]] = ()
 
-    n: int = field(default=16, metadata={"min": 1, "tune": ("choice", (4, 8, 16))})
+    n: int = field(default=16, metadata={"min": 1})
     """answers drawn for each one returned"""
     by: Literal["score", "likelihood"] = "score"
     """the score in the policy's own critique, or its mean log-probability a token"""

@@ -10,15 +10,20 @@ At test time it answers, criticises and refines once, and *the refinement is wha
 
 `parts` takes elements out of all of training and testing. Of the two last, `no_feedback` learns answer and
 refinement with no word between, `refinement_only` the refinement alone and answers directly; the paper has
-both at stage 1. Without a score of its own stage 2 keeps every pair that differs.
+both at stage 1. Without a score of its own stage 2 keeps every pair that differs. The budget stays the same:
+what is not bought, a critique or the review's own score, pays for more reviews (in the paper: the same ones).
 `decode=first` gives the same model's first answers, `rerank` the one of `n` that it scores highest.
 
 Deviations: the answers reviewed are the model's own (the paper: a 7B model's for every size); scores have 7
 points in words (10 in digits); a remark of one sentence is kept without a suggestion; the refinement has no
-score in its text; the sequence is learned as three lessons with the same log-probability as the one long
-sequence; learning rates, epochs and DPO's beta suit small models (paper: 1e-5, 5 epochs; 5e-7, 1 epoch, beta
-.01); the built-in annotators answer the same question alike, so to them a second score of the first answer
-is the first one again, paid all the same. Stage 2 scores the answer and the refinement by greedy critiques.
+score in its text; the sequence is learned as three lessons in the task's layouts, in the built-in world with
+the same log-probability as the one long sequence; for summaries in plain English the layout `refine` shows
+the task and the critique but not the answer, and `improve` the task alone, so that no_feedback learns answer
+and refinement after one and the same prompt; learning rates, epochs and DPO's beta suit small models
+(paper: 1e-5, 5 epochs; 5e-7, 1 epoch, beta .01); the built-in annotators answer the same question alike, so
+to them a second score of the first answer is the first one again, paid all the same, and they choose anew
+what a critique and what a refinement is about, of several equal flaws often another one (the paper's critic
+writes both in one text). Stage 2 scores answer and refinement by greedy critiques.
 
 `critic_accuracy_stage1` and `_stage2` are how often its own scores (where it writes none, its likelihoods)
 agree with comparisons bought of others, on prompts kept out of training.
@@ -234,7 +239,7 @@ class SRT:
             found.append(Lesson(to_refine(prompt, answer, critique), refined))
         return found
 
-    def criticised(self, policy: LogitPolicy, lab: Lab) -> Decoding:
+    def criticised(self, lab: Lab) -> Decoding:
         """How its own critiques are drawn."""
         return criticising(lab.decoding, self.critique_temperature, self.critique_tokens)
 
@@ -260,7 +265,7 @@ class SRT:
     def own_pairs(self, policy: LogitPolicy, prompts: Sequence[Prompt], lab: Lab) -> list[Pair]:
         """(prompt, refinement, answer) where the policy scores the refinement higher, or cannot score."""
         decoding = replace(lab.decoding, temperature=self.temperature)
-        own = self.criticised(policy, lab)
+        own = self.criticised(lab)
         answers = [row[0] for row in lab.sample(policy, prompts, decoding=decoding, stream="srt own answers")]
         said: list[str | None] = [None] * len(prompts)
         if self.used:
@@ -291,7 +296,7 @@ class SRT:
         def judge(prompts: Sequence[Prompt], answers: Sequence[Completion]) -> Sequence[float | None]:
             if not self.scores:
                 return likelihoods(policy, prompts, answers, lab)
-            own = self.criticised(policy, lab)
+            own = self.criticised(lab)
             texts = written(policy, prompts, answers, lab, own, f"srt audit {stage}")
             lab.measure(f"parse_rate_{stage}", readable(texts, self.used))
             return mean_scores(texts, self.used)

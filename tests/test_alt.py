@@ -7,13 +7,13 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
 
 from alignment_bench import controller, run
-from alignment_bench.critics import Labels, Review, score_phrases
+from alignment_bench.critics import ByHand, Labels, Review, score_phrases
 from alignment_bench.errors import BadInput, NotApplicable
 from alignment_bench.levels import ladder
 from alignment_bench.methods.alt import ALT
@@ -219,6 +219,62 @@ def test_hand_labels_are_bought_one_by_one(
         assert conditions <= critiques
     else:
         assert conditions <= set(ladder(each))
+
+
+def test_only_answers_that_were_cut_off_are_not_taught_to_stop(
+    small_tldr: Any, small_world: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was drawn is learnt, with an end where the draw has none, but for those cut off in a sentence."""
+    cell = small_tldr.cell(f"alt:{ONE}", "decoding.max_tokens=8")
+    base: Any = run.base_of(cell.setting)
+    eos = base.tokenizer.eos_token_id
+    with watched(small_world, monkeypatch) as heard:
+        small_tldr.align(cell)
+    lists = [rows for args, (rows, _) in heard.sampled if args[3] == 7]
+    drawn = {c.tokens: c.text for rows in lists for row in rows for c in row}
+    learnt = [one.completion.tokens for one in heard.trained[0][0][2]]
+    added = [tokens for tokens in learnt if tokens not in drawn]
+    cut = [tokens for tokens in learnt if tokens[-1] != eos]
+    assert added and cut
+    assert all(tokens[-1] == eos and drawn[tokens[:-1]][-1] in ".?!," for tokens in added)
+    assert all(len(tokens) == 8 and drawn[tokens][-1].isalnum() for tokens in cut)
+
+
+def test_a_growing_pool_is_learnt_whole_and_the_exemplar_is_asked_for(
+    small_tldr: Any, small_world: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second iteration learns the first one's answers again; sampled and tested under one condition."""
+    cell = small_tldr.cell(f"alt:{SMALL}:pool=grow:exemplar=a great answer")
+    with watched(small_world, monkeypatch) as heard:
+        policy: Any = small_tldr.align(cell).policy
+    first, second = ([one.completion for one in args[2]] for args, _ in heard.trained)
+    assert len(second) == 2 * len(first) and set(first) <= set(second)
+    asked = {"condition": "a great answer"}
+    assert heard.rounds[1][0].slots == policy.slots == asked
+
+
+def test_levels_by_hand_stay_where_the_first_round_put_them() -> None:
+    """Otherwise the share of the best could not rise when answers get better."""
+
+    class Reviewing:
+        """A lab whose annotators give these numbers."""
+
+        feedback = property(lambda self: self)
+
+        def __init__(self, *values: float) -> None:
+            self.values = values
+
+        def review(self, prompts: Any, completions: Any, channels: Any) -> list[Any]:
+            assert channels == ("score",)
+            return [{"score": SimpleNamespace(value=value)} for value in self.values]
+
+    critics = ByHand("category", ladder(2))
+    found = []
+    for values in ((1.0, 2.0, 5.0, 6.0), (6.0, 6.0, 7.0, 5.0)):
+        lab: Any = Reviewing(*values)
+        shown: Any = [None] * 4
+        found.append([one.level for one in critics.samples(shown, shown, len(found), lab)])
+    assert found == [[1, 1, 2, 2], [2, 2, 2, 2]]
 
 
 def reviews(*scored: tuple[float, str]) -> list[Review]:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
+
 import pytest
 
 from alignment_bench.cells import CellRecord, MetricScores
+from alignment_bench.confirmation.__main__ import main
 from alignment_bench.confirmation.mechanisms import (
     Contrast,
     Diagnosed,
@@ -15,6 +19,7 @@ from alignment_bench.confirmation.mechanisms import (
 )
 from alignment_bench.confirmation.record import Record, page
 from alignment_bench.confirmation.verdicts import Trial, finding, verdict_of
+from alignment_bench.errors import BadInput
 
 RUNS = (("tiny:0", 0), ("tiny:1", 0), ("tiny:2", 0))
 
@@ -103,6 +108,27 @@ def test_what_was_not_run_or_failed_says_so() -> None:
     assert missing.verdict == "not run" and "no cell of y" in missing.reason
     other = finding(Mechanism("m", "", Contrast((("x", 1.0),), "kl_to_base")), cells)
     assert other.verdict == "not run" and "kl_to_base" in other.reason
+
+
+def test_runs_must_share_their_prompts() -> None:
+    """Scores of different prompts are never averaged, within a run or over runs."""
+    cells = trial([[0.0, 0.1]] * 3)
+    for moved in (("x",), ("x", "base")):
+        changed = dict(cells.cells)
+        for label in moved:
+            key = (label, *RUNS[1])
+            changed[key] = replace(changed[key], prompt_ids=("p0", "p9"))
+        found = finding(Mechanism("m", "", over("x", "base")), replace(cells, cells=changed))
+        assert found.verdict == "not run" and "other prompts" in found.reason
+
+
+@pytest.mark.parametrize("world", ["0", "17", "²"])
+def test_only_a_fresh_world_is_confirmed_on(world: str, tmp_path: Path) -> None:
+    """Not one that examples or an earlier record are made of; nothing is run."""
+    (tmp_path / "001-world-17.json").write_text(Record(1, 17, {}, {}, RUNS, {}, (), {}).dumps())
+    with pytest.raises(BadInput, match="world"):
+        main([f"world={world}", f"records={tmp_path}", f"results={tmp_path / 'results'}"])
+    assert not (tmp_path / "results").exists()
 
 
 def test_the_verdict_is_the_interval_s_side() -> None:

@@ -10,6 +10,7 @@ import pytest
 from alignment_bench import casting, controller, registry, run, tiers
 from alignment_bench.completions import Completion, Decoding
 from alignment_bench.errors import BadInput, NotApplicable
+from alignment_bench.methods import ilf
 from alignment_bench.methods.ilf import ILF
 from alignment_bench.models.storage import load_policy
 from alignment_bench.refinements import COPY, ECHO, EMPTY, UNFINISHED, Drawing, fault, tidied, usable
@@ -93,6 +94,22 @@ def test_controls_sample_as_much_and_select_alike(
     shown = {p.id: dict(p.slots)["critique"] for p in layouts(seen["own"], "refine")[0][1]}
     written = {p.id: row[0].text for p, row in seen["own"].outputs if p.layout == "critique"}
     assert shown == written, "the base's own words, and nobody's else"
+
+
+def test_hidden_feedback_is_read_by_the_selection_and_not_by_the_refiner(
+    small_tldr: Any, small_world: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every answer's own bought words reach the selection; no prompt put to a model holds any."""
+    with small_world.calls_of(ilf, "select", monkeypatch) as selected:
+        label = "ilf:rounds=1:feedback=hidden:selection=overlap"
+        seen = acted(small_tldr, small_world, monkeypatch, label)
+    bought = {r.prompt_id: r for r in seen.records}
+    (((_, _, candidates, *_), _),) = selected
+    assert candidates and len(bought) == 10
+    for one in candidates:
+        record = bought[one.prompt.id]
+        assert (one.critique, one.answer) == (record.text, record.completions[0])
+    assert all("critique" not in dict(p.slots) for _, asked, _ in seen.drawn for p in asked)
 
 
 def test_feedback_is_never_in_what_is_learnt(

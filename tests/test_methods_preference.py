@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from alignment_bench import controller, online, run, trl_jobs
+from alignment_bench.config import parse
 from alignment_bench.errors import BadInput, OverBudget
 from alignment_bench.lines import load_lines
 
@@ -62,9 +63,11 @@ def test_dpo_tells_how_well_it_orders(small_tldr: Any, measured: dict[str, float
 
 
 @pytest.mark.parametrize("loss", ["robust", "exo_pair"])
-def test_losses_that_smooth_labels_must_be_told_how_much(loss: str, small_tldr: Any) -> None:
+def test_losses_that_smooth_labels_must_be_told_how_much(loss: str) -> None:
+    """As the command line is read, before any work."""
     with pytest.raises(BadInput, match="label_smoothing"):
-        small_tldr.align(small_tldr.cell(f"dpo:loss={loss}"))
+        parse([f"methods=dpo:loss={loss}", "task=tldr"])
+    parse([f"methods=dpo:loss={loss}:label_smoothing=.1", "task=tldr"])
 
 
 def test_kto_labels_winners_and_losers(
@@ -161,6 +164,12 @@ def test_groups_must_be_whole() -> None:
     assert online.groups(12, 4) == 3
     with pytest.raises(BadInput, match="no whole number of groups"):
         online.groups(10, 4)
+
+
+@pytest.mark.parametrize("label", ["grpo:rollouts=12", "rloo:rollouts=10", "online_dpo:rollouts=7"])
+def test_groups_that_are_not_whole_are_refused_as_they_are_typed(label: str) -> None:
+    with pytest.raises(BadInput, match="no whole number of groups"):
+        parse([f"methods={label}", "task=tldr"])
 
 
 def test_trl_is_not_imported_to_plan(small_tldr: Any) -> None:

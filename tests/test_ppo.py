@@ -14,8 +14,10 @@ import torch
 from alignment_bench.errors import BadInput
 from alignment_bench.methods.ppo import PPO
 from alignment_bench.reward_models import RewardModel
+from alignment_bench.training import ppo as ppo_training
 from alignment_bench.training import scalar
 from alignment_bench.training.batches import Row, collate, token_logprobs
+from alignment_bench.training.optimise import make_optimiser
 from alignment_bench.training.ppo import ActorCritic, Rollout, collect, effective_score, train_ppo
 from alignment_bench.training.ppo_formulas import (
     gae,
@@ -263,6 +265,27 @@ def test_training_ends_where_the_kl_is_beyond_the_limit(tmp_path: Path) -> None:
     assert len(log) < 30
     assert log[-1]["kl_to_reference"] > 0.5 >= max(row["kl_to_reference"] for row in log[:-1])
     assert "loss" not in log[-1] and all("loss" in row for row in log[:-1])
+
+
+@pytest.mark.parametrize(
+    ("minibatches", "micro_batch", "steps"),
+    [(1, 64, 1), (1, 2, 1), (4, 64, 4), (5, 2, 5), (3, 1, 3), (20, 64, 9)],
+)
+def test_a_pass_takes_as_many_steps_as_it_was_told(
+    minibatches: int, micro_batch: int, steps: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever goes through the model at once; every rollout once a pass; at most a step a rollout."""
+    seen: list[int] = []
+
+    def counted(critic: Any, optimiser: Any, part: Any) -> float:
+        seen.append(sum(len(e.returns) for e in part))
+        return 0.0
+
+    monkeypatch.setattr(ppo_training, "step", counted)
+    critic = actor(minibatches=minibatches, micro_batch=micro_batch, epochs=2)
+    optimiser = make_optimiser(critic.trained, 1e-3)
+    ppo_training.one_iteration(critic, optimiser, ROLLOUTS * 3, (0, 0), 0, "cpu")
+    assert len(seen) == 2 * steps and sum(seen) == 2 * 9
 
 
 def test_a_value_function_needs_a_reward_model_with_a_head() -> None:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
 
 from alignment_bench import run
-from alignment_bench.errors import BadInput
+from alignment_bench.completions import Completion
+from alignment_bench.critics import Scored
+from alignment_bench.errors import BadInput, NotApplicable
 from alignment_bench.levels import ranks
 from alignment_bench.methods.quark import Quark
+from alignment_bench.prompts import Message, Prompt
 from alignment_bench.work import Work
 
 SMALL = "rounds=3:prompts=7:steps=4:batch_size=8"
@@ -74,6 +77,19 @@ def test_the_teacher_as_reward_shares_its_budget_over_rounds(small_tldr: Any) ->
     assert aligned.spend.acts == {"score": 21}
     aligned = small_tldr.align(small_tldr.cell("quark:reward=teacher:rounds=3:steps=2"))
     assert aligned.spend.acts == {"score": 30}, "1845 s pay for 30, 10 a round"
+
+
+def test_answers_without_a_score_are_dropped_and_counted() -> None:
+    """And where none has one, the cell says so."""
+    notes: list[str] = []
+    lab: Any = SimpleNamespace(note=notes.append)
+    asked: Any = [Prompt(name, (Message("user", name),)) for name in "abc"]
+    answers = [Completion(name, (1,), "eos") for name in "abc"]
+    found = Scored((), lambda p, c: [0.5, None, 0.0]).samples(asked, answers, 1, lab)
+    assert [(one.prompt.id, one.score, one.round) for one in found] == [("a", 0.5, 1), ("c", 0.0, 1)]
+    assert notes == ["round 2: 1 of 3 answers got no score"]
+    with pytest.raises(NotApplicable, match="none of 3 answers got a score"):
+        Scored((), lambda p, c: [None] * 3).samples(asked, answers, 0, lab)
 
 
 def test_a_level_that_there_is_not_is_refused() -> None:

@@ -272,8 +272,12 @@ def test_without_a_score_stage_2_keeps_all_that_differ(
     small_tldr: Any, small_world: ModuleType, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     said = "weakness: it is short."
-    _, _, (_, pairs, _), _ = stage_2(small_tldr, small_world, monkeypatch, "no_score", lambda p, t: said)
-    assert len(pairs) >= 17, "one a fresh prompt"
+    with small_world.calls_of(controller.Controller, "review", monkeypatch) as reviewed:
+        _, _, (_, pairs, _), _ = stage_2(small_tldr, small_world, monkeypatch, "no_score", lambda p, t: said)
+    (((_, _, prompts, _), _),) = reviewed
+    fresh = {p.id for p, _, _ in pairs}
+    assert len(fresh) == len(pairs) == 24 - len(prompts), "one a fresh prompt"
+    assert not fresh & {p.id for p in prompts}, "none that a review was bought for"
 
 
 @pytest.mark.parametrize("scores", [by_score(3, 3), by_score(2, 5), lambda prompt, text: "score four"])

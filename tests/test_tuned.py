@@ -198,6 +198,36 @@ def test_a_file_that_is_none(text: str | None, message: str, tmp_path: Path) -> 
     assert message in str(error.value) and all(str(path) in p.message for p in error.value.problems)
 
 
+def test_what_has_the_wrong_type_is_named(tmp_path: Path) -> None:
+    """Every value of the head at once; of entries and trials, one line an entry."""
+    path = stored(tmp_path / "t.toml", entry("sft", {"sft.epochs": 2})).path
+    text = path.read_text()
+
+    def said(*changes: tuple[str, str]) -> list[str]:
+        changed = text
+        for old, new in changes:
+            assert old in changed, old
+            changed = changed.replace(old, new, 1)
+        path.write_text(changed)
+        with pytest.raises(BadInput) as error:
+            read(path)
+        assert all(str(path) in problem.message for problem in error.value.problems)
+        return [problem.message for problem in error.value.problems]
+
+    head = said(('model = "tiny:0"', "model = 3"), ("seeds = [0]", "seeds = 0"), ("54750.0", '"x"'))
+    assert [line.rpartition(": ")[2] for line in head] == [
+        "model cannot be 3",
+        "budget_amount cannot be x",
+        "seeds cannot be 0",
+    ]
+    (values,) = said(('values = { "sft.epochs" = 2 }', "values = 3"), ('parts = ["sft"]', 'parts = "sft"'))
+    assert "values cannot be 3" in values and "parts cannot be sft" in values
+    (trial,) = said(('status = "ok"', 'status = "fine"'), ("score = 0.5", "score = true"))
+    assert "status cannot be fine" in trial and "score cannot be true" in trial
+    (tables,) = said(("[[method]]", "[method]"))
+    assert "no [[method]] tables" in tables
+
+
 def test_values_for_another_task_are_not_silently_left_out(tmp_path: Path) -> None:
     path = stored(tmp_path / "t.toml", entry("sft", {})).path
     (problem,) = tuned.unusable(str(path), ["code"])

@@ -56,6 +56,8 @@ class Scored:
             lab.note(
                 f"round {number + 1}: {len(prompts) - len(found)} of {len(prompts)} answers got no score"
             )
+        if not found:
+            raise NotApplicable(f"round {number + 1}: none of {len(prompts)} answers got a score")
         return found
 
 

@@ -2,7 +2,7 @@
 
 Both hold one policy in `inner/`. Answers are its own, at the caller's decoding; critiques and refinements are
 asked of the innermost policy with readable probabilities, in the very layouts in which it learned to write
-them. Every token counts as a cost of answering. Prompts in other layouts than `answer` are handed on.
+them. Every token counts as a cost of answering.
 """
 
 from __future__ import annotations
@@ -73,7 +73,8 @@ class SelfRefine(_Wrapped):
     """Answers, criticises the answer (or not: `feedback` False), refines it; the refinement is the answer.
 
     The first answers are those that the wrapped policy gives at the same seed, so that the two compare in
-    pairs. Refinements are drawn at the caller's decoding.
+    pairs. Refinements are drawn at the caller's decoding. Prompts in other layouts than `answer` are handed
+    on.
     """
 
     kind = "self_refine"

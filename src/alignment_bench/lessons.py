@@ -1,9 +1,9 @@
 """What supervised methods train on: a prompt, what is to be written after it, and how that counts.
 
 A sequence with several trained parts (a chain of answers, or answer, critique and refinement) is given as
-one lesson a part, each with the earlier parts in the slots of its prompt's layout. The log-probabilities of
-the lessons add up to that of the whole sequence, so nothing is lost, and each part is conditioned in the
-very format in which it will be asked for.
+one lesson a part, each with the earlier parts in the slots of its prompt's layout, the very format in which
+it will be asked for. Where the layouts continue each other, as those of the built-in world do, the
+log-probabilities of the lessons add up to that of the whole sequence, and nothing is lost.
 """
 
 from __future__ import annotations

@@ -11,7 +11,17 @@ from typing import Any
 
 from alignment_bench.jobs import CORE_VERSION
 
-PACKAGES = ("alignment-bench", "torch", "transformers", "tokenizers", "peft", "datasets", "numpy", "scipy")
+PACKAGES = (
+    "alignment-bench",
+    "torch",
+    "transformers",
+    "tokenizers",
+    "peft",
+    "trl",
+    "datasets",
+    "numpy",
+    "scipy",
+)
 
 
 @cache

@@ -10,6 +10,8 @@ from __future__ import annotations
 import dataclasses
 import json
 import tomllib
+import types
+import typing
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -108,7 +110,12 @@ def read(path: Path) -> TunedFile:
         problems.append(_problem(path, f"lacks {name!r}", AGAIN))
     for name in sorted(set(table) - wanted - {"schema", "method"}):
         problems.append(_problem(path, f"has no use for {name!r}", suggest(name, wanted)))
-    entries = [_entry(path, row, problems) for row in table.get("method", [])]
+    problems += [_problem(path, what, AGAIN) for what in _mistyped(Head, table)]
+    rows = table.get("method", [])
+    if not _fits(rows, list[dict[str, Any]]):
+        problems.append(_problem(path, "its entries are no [[method]] tables", AGAIN))
+        rows = []
+    entries = [_entry(path, row, problems) for row in rows]
     if problems:
         raise BadInput(problems)
     head = Head(**{**{name: table[name] for name in wanted}, "seeds": tuple(table["seeds"])})
@@ -120,7 +127,10 @@ def _entry(path: Path, row: Mapping[str, Any], problems: list[Problem]) -> Entry
     before = len(problems)
     try:
         stored = dict(row)
-        trials = tuple(Trial(**trial) for trial in stored.pop("trial"))
+        tried = stored.pop("trial")
+        if wrong := [*_mistyped(Entry, stored), *(what for one in tried for what in _mistyped(Trial, one))]:
+            raise TypeError("; ".join(wrong))
+        trials = tuple(Trial(**trial) for trial in tried)
         entry = Entry(**{"best": None, **stored, "parts": tuple(stored["parts"]), "trials": trials})
     except (KeyError, TypeError) as error:
         what = f"an entry is not one ({error})"
@@ -141,6 +151,34 @@ def _entry(path: Path, row: Mapping[str, Any], problems: list[Problem]) -> Entry
         for name in known:
             own_fields(name, given, problems, path)
     return entry if len(problems) == before else None
+
+
+def _mistyped(kind: type, stored: Any) -> list[str]:
+    """What is stored for fields of a dataclass that cannot hold it."""
+    if not isinstance(stored, Mapping):
+        return [f"{show(stored)} is no table"]
+    hints = typing.get_type_hints(kind)
+    return [
+        f"{name} cannot be {show(stored[name])}"
+        for name, hint in hints.items()
+        if name in stored and not _fits(stored[name], hint)
+    ]
+
+
+def _fits(value: Any, hint: Any) -> bool:
+    """Whether a value read from TOML is of a type."""
+    origin, inner = typing.get_origin(hint) or hint, typing.get_args(hint)
+    if origin in (tuple, list):
+        return isinstance(value, list | tuple) and all(_fits(one, inner[0]) for one in value)
+    if origin is types.UnionType:
+        return any(_fits(value, one) for one in inner)
+    if origin is typing.Literal:
+        return value in inner
+    if origin is float:
+        return isinstance(value, int | float) and not isinstance(value, bool)
+    if issubclass(origin if isinstance(origin, type) else object, Mapping):
+        return isinstance(value, Mapping) and all(_fits(one, inner[1]) for one in value.values())
+    return origin is Any or isinstance(value, origin)
 
 
 def own_fields(part: str, given: Mapping[str, Any], problems: list[Problem], path: Path) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from __future__ import annotations
 import secrets
 import sys
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 from alignment_bench import provenance
@@ -46,7 +47,9 @@ def main(arguments: Sequence[str]) -> int:
     folder = Path(options["records"])
     if options["page"] != "true":
         earlier = stored(folder)
-        world = _drawn(earlier) if options["world"] == "draw" else int(options["world"])
+        world = _drawn(earlier) if options["world"] == "draw" else _fresh(int(options["world"]), earlier)
+        if world < DEVELOPMENT:
+            _committed()
         print(f"world {world}", flush=True)
         record = confirm(world, len(earlier) + 1, options)
         print("\n".join(_line(one) for one in record.findings))
@@ -91,6 +94,8 @@ def _versions(plan: Plan) -> dict[str, str]:
         "world": VERSION,
         "core": CORE_VERSION,
         "plugins": digest(plugins)[:16],
+        "mechanisms": digest([asdict(one) for one in MECHANISMS])[:16],
+        "tuned values": digest([cell.tuning.get("digest", "") for cell in plan.cells()])[:16],
         **bases,
         **provenance.versions(),
         "commit": str(provenance.code().get("commit") or "unknown"),
@@ -98,9 +103,30 @@ def _versions(plan: Plan) -> dict[str, str]:
 
 
 def _drawn(earlier: Sequence[Record]) -> int:
-    """A world seed that nothing was worked out on: neither a record's nor 0, which examples are made of."""
-    used = {record.world for record in earlier}
-    return secrets.choice([seed for seed in range(1, DEVELOPMENT) if seed not in used])
+    """A world seed that nothing was worked out on."""
+    return secrets.choice([seed for seed in range(1, DEVELOPMENT) if seed not in _used(earlier)])
+
+
+def _fresh(world: int, earlier: Sequence[Record]) -> int:
+    """The seed that was given. Raises BadInput where a record of it would be of no fresh world."""
+    if world in _used(earlier):
+        what = f"{world} is no fresh world: a record or the examples are made of it"
+        raise BadInput([Problem("world", what, "write world=draw")])
+    return world
+
+
+def _committed() -> None:
+    """Raises BadInput where the code that runs is not what a commit holds: a draw comes after the claims."""
+    commit = str(provenance.code().get("commit") or "")
+    if not commit or commit.endswith("-dirty"):
+        what = "the code differs from any commit" if commit else "the code is under no version control"
+        fix = "commit mechanisms, tuned values and code first, or rehearse with world=1000"
+        raise BadInput([Problem("world", what, fix)])
+
+
+def _used(earlier: Sequence[Record]) -> set[int]:
+    """Worlds that something was worked out on: those of records, and 0, which examples are made of."""
+    return {0, *(record.world for record in earlier)}
 
 
 def _line(one: Finding) -> str:
@@ -117,9 +143,9 @@ def _options(arguments: Sequence[str]) -> dict[str, str]:
                 Problem(argument, "is no option", f"write one of {', '.join(KNOWN)}, as key=value")
             )
         options[key] = value
-    if options["page"] != "true" and not (options["world"] == "draw" or options["world"].isdigit()):
+    if options["page"] != "true" and not (options["world"] == "draw" or options["world"].isdecimal()):
         problems.append(Problem("world", "is no seed", "write world=draw, or the seed of a world"))
-    if not all(seed.isdigit() for seed in options["seeds"].split(",")):
+    if not all(seed.isdecimal() for seed in options["seeds"].split(",")):
         problems.append(Problem("seeds", f"{options['seeds']!r} is no list of seeds", "write seeds=0,1"))
     if problems:
         raise BadInput(problems)

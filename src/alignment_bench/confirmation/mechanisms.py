@@ -96,9 +96,9 @@ FREE_PPO = "ppo:kl_coefficient=0:learning_rate=0.001:iterations=24:epochs=4"
 FREE_GRPO = "grpo:beta=0:learning_rate=0.002:iterations=4"
 """without a penalty, and pushed: where over-optimisation should show"""
 DOUBLING = Contrast(
-    (("best_of_n:n=2", -0.3), ("best_of_n:n=4", -0.1), ("best_of_n", 0.1), ("best_of_n:n=16", 0.3)), T1
+    (("best_of_n:n=2", -0.3), ("best_of_n:n=4", -0.1), ("best_of_n:n=8", 0.1), ("best_of_n:n=16", 0.3)), T1
 )
-WINS = Contrast((("best_of_n", 1.0),), "win_best_of_8", above=8 / 9)
+WINS = Contrast((("best_of_n:n=8", 1.0),), "win_best_of_8", above=8 / 9)
 
 EXPECTED = (
     Mechanism("ilf-over-own-samples", "ILF beats fine-tuning on own samples", over("ilf", "sft:source=own")),
@@ -123,8 +123,8 @@ EXPECTED = (
         "rewrites without feedback beat those under shuffled feedback, T=.3",
         Diagnosed("tldr: no - shuffled, T=0.3"),
     ),
-    Mechanism("best-of-n-over-base", "best-of-N beats the base", over("best_of_n", "base")),
-    Mechanism("best-of-n-over-base-t1", "best-of-N beats the base, T=1", over("best_of_n", "base", T1)),
+    Mechanism("best-of-n-over-base", "best-of-N beats the base", over("best_of_n:n=8", "base")),
+    Mechanism("best-of-n-over-base-t1", "best-of-N beats the base, T=1", over("best_of_n:n=8", "base", T1)),
     Mechanism("srt-stages", "SRT's second stage beats its first", over("srt", "srt:stage=1")),
     Mechanism("alt-levels", "ALT's quality rises with the level asked for, T=1", slope(LEVELS)),
     Mechanism("alt-over-base", "ALT at its best level beats the base, T=1", over("alt", "base", T1)),
@@ -145,7 +145,11 @@ EXPECTED = (
         "PPO raises the reward model's score",
         Measured("ppo", (("proxy_reward_last", 1.0), ("proxy_reward_first", -1.0))),
     ),
-    Mechanism("ppo-kl", "PPO moves away from the base", Contrast((("ppo", 1.0),), "kl_to_base")),
+    Mechanism(
+        "ppo-kl",
+        "PPO moves more than half a nat away from the base",
+        Contrast((("ppo", 1.0),), "kl_to_base", above=0.5),
+    ),
 )
 """found in every trial on development worlds, and given a verdict"""
 
@@ -156,11 +160,15 @@ def shown(name: str, claim: str, evidence: Evidence) -> Mechanism:
 
 
 REPORTED = (
-    shown("ilf-rounds", "ILF in 3 rounds of 100 against 1 of 300", over("ilf:rounds=3", "ilf:rounds=1")),
+    shown(
+        "ilf-rounds",
+        "ILF in 3 rounds of 100 against 1 of 300",
+        over("ilf:rounds=3:retrain=base", "ilf:rounds=1:retrain=base"),
+    ),
     shown("ilf-right-shuffled", "ILF against shuffled feedback", over("ilf", "ilf:feedback=shuffled")),
     shown("ilf-right-shuffled-t1", "the same, T=1", over("ilf", "ilf:feedback=shuffled", T1)),
     shown("ilf-best-of-n", "ILF + best-of-N against ILF", over("ilf+best_of_n", "ilf")),
-    shown("best-of-n-ilf", "ILF + best-of-N against best-of-N", over("ilf+best_of_n", "best_of_n")),
+    shown("best-of-n-ilf", "ILF + best-of-N against best-of-N", over("ilf+best_of_n", "best_of_n:n=8")),
     shown(
         "alt-consistency",
         "ALT against half its labels exchanged, T=1",

@@ -23,7 +23,7 @@ class Record:
     world: int
     """the seed drawn; no method, tuned value or mechanism was worked out on it"""
     versions: dict[str, str]
-    """of the world, the core and the libraries; digests of bases, tuned values and plugins"""
+    """of the world, the core and the libraries; digests of bases, tuned values, mechanisms and plugins"""
     settings: dict[str, Any]
     runs: tuple[tuple[str, int], ...]
     """(base, seed) of every run"""

@@ -99,9 +99,9 @@ class Missing(Exception):
 
 def contrast(cells: Cells, evidence: Contrast, runs: Sequence[tuple[str, int]]) -> Array:
     """The weighted sum of the labels' scores, [runs, prompts]."""
-    rows = []
+    rows, ids = [], None
     for model, seed in runs:
-        row, ids = None, None
+        row = None
         for label, weight in evidence.weights:
             cell = _cell(cells, label, model, seed)
             scores = {metric.name: metric for metric in cell.scores}

@@ -25,6 +25,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -187,10 +188,9 @@ def one_iteration(
     losses: list[float] = []
     actor.trained.train()
     for _ in range(settings.epochs):
-        order = [int(i) for i in noise.permutation(len(experience))]
-        size = -(-len(order) // settings.minibatches)
-        for start in range(0, len(order), size):
-            losses.append(step(actor, optimiser, [experience[i] for i in order[start : start + size]]))
+        order = noise.permutation(len(experience))
+        for part in np.array_split(order, min(settings.minibatches, len(order))):
+            losses.append(step(actor, optimiser, [experience[int(i)] for i in part]))
     actor.trained.eval()
     return {**stats, "loss": sum(losses) / len(losses)}
 
@@ -198,14 +198,18 @@ def one_iteration(
 def collect(
     actor: ActorCritic, rollouts: Sequence[Rollout], pad: int, device: str
 ) -> tuple[list[Experience], dict[str, float]]:
-    """Everything the update needs, computed before it, on length-sorted micro-batches."""
+    """Everything the update needs, computed before it, on length-sorted micro-batches.
+
+    They are small enough for every minibatch to have one of its own.
+    """
     settings = actor.settings
     ordered = sorted(rollouts, key=lambda rollout: rollout.row.length)
+    size = min(settings.micro_batch, max(1, len(ordered) // settings.minibatches))
     seen: list[tuple[Batch, Tensor, Tensor, Tensor]] = []
     kl = 0.0
     actor.trained.train()  # no dropout anywhere: the same numbers as in the update, bit for bit
-    for start in range(0, len(ordered), settings.micro_batch):
-        part = ordered[start : start + settings.micro_batch]
+    for start in range(0, len(ordered), size):
+        part = ordered[start : start + size]
         batch = collate([rollout.row for rollout in part], pad, device)
         with torch.no_grad(), precision(settings.bf16, device):
             logprobs, values = actor.forward(batch)

@@ -122,11 +122,13 @@ def train_online(rollouts: Rollouts, seed: int, folder: Path) -> tuple[Any, list
     with quietly(rollouts.start.device):
         trainer = online_trainer(rollouts, seed, folder)
         rows = train(trainer, PAIR_KEYS if settings.algorithm == "online_dpo" else GROUP_KEYS)
-    log = []
+    log: list[dict[str, float]] = []
     for k, row in enumerate(rows):
         drawn = rollouts.log[k // settings.iterations]
         if "kl_a_token" in row:
             row["kl_to_reference"] = row.pop("kl_a_token") * drawn["tokens"]
+        elif k % settings.iterations and "kl_to_reference" in log[-1]:
+            row["kl_to_reference"] = log[-1]["kl_to_reference"]  # RLOO measures it once, as it draws
         log.append({**row, **drawn})
     return without_reference(trainer.model), log
 
@@ -205,8 +207,13 @@ def _group_trainer(given: dict[str, Any], common: dict[str, Any], rollouts: Roll
         "shuffle_dataset": False,
     }
     if settings.algorithm == "grpo":
-        scale = "group" if settings.scale_advantages else "none"
-        trainer = GRPO(**given, args=GRPOConfig(**shared, loss_type=settings.loss, scale_rewards=scale))
+        config = GRPOConfig(
+            **shared,
+            loss_type=settings.loss,
+            scale_rewards="group" if settings.scale_advantages else "none",
+            use_bias_correction_kl=False,  # the paper's plain k3; trl multiplies it by the probability ratio
+        )
+        trainer = GRPO(**given, args=config)
     else:
         trainer = RLOO(**given, args=RLOOConfig(**shared, normalize_advantages=settings.scale_advantages))
     if settings.beta:

@@ -56,7 +56,7 @@ class CritiqueFineTuning:
         answers = [row[0] for row in lab.sample(policy, chosen, decoding=decoding)]
         records = lab.feedback.critique(chosen, answers)
         rows = [
-            (to_criticise(prompt, answer), policy.encode(record.text))
+            (to_criticise(prompt, answer), policy.encode(record.text, "critique"))
             for prompt, answer, record in zip(chosen, answers, records, strict=True)
             if record.ok and record.text
         ]

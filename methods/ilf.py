@@ -251,7 +251,7 @@ class ILF:
             return [Lesson(row.prompt, chosen)]
         criticise = row.prompt.using("critique", completion=row.answer)
         refine = row.prompt.using(self.layout, completion=row.answer, critique=row.critique)
-        return [Lesson(criticise, base.encode(row.critique)), Lesson(refine, chosen)]
+        return [Lesson(criticise, base.encode(row.critique, "critique")), Lesson(refine, chosen)]
 
     def answering(self, base: LogitPolicy, trained: LogitPolicy, lab: Lab) -> Policy:
         """What answers prompts: the trained policy, or base and trained policy together."""

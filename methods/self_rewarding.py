@@ -138,7 +138,7 @@ class SelfRewarding:
         for (prompt, answer), record in zip(flat, records, strict=True):
             text = critiques.write(critiques.of_remark("", record.value), FORM)
             if record.ok and text:
-                found.append(Lesson(to_criticise(prompt, answer), policy.encode(text)))
+                found.append(Lesson(to_criticise(prompt, answer), policy.encode(text, "critique")))
                 if not self.seed_share:
                     found.append(Lesson(prompt, answer))
         usable = sum(one.prompt.layout == "critique" for one in found)

@@ -21,9 +21,8 @@ the same log-probability as the one long sequence; for summaries in plain Englis
 the task and the critique but not the answer, and `improve` the task alone, so that no_feedback learns answer
 and refinement after one and the same prompt; learning rates, epochs and DPO's beta suit small models
 (paper: 1e-5, 5 epochs; 5e-7, 1 epoch, beta .01); the built-in annotators answer the same question alike, so
-to them a second score of the first answer is the first one again, paid all the same, and they choose anew
-what a critique and what a refinement is about, of several equal flaws often another one (the paper's critic
-writes both in one text). Stage 2 scores answer and refinement by greedy critiques.
+to them a second score of the first answer is the first one again, paid all the same. Stage 2 scores answer
+and refinement by greedy critiques.
 
 `critic_accuracy_stage1` and `_stage2` are how often its own scores (where it writes none, its likelihoods)
 agree with comparisons bought of others, on prompts kept out of training.
@@ -235,7 +234,7 @@ class SRT:
                 continue
             found.append(Lesson(prompt, answer))
             if critique is not None:
-                found.append(Lesson(to_criticise(prompt, answer), policy.encode(critique)))
+                found.append(Lesson(to_criticise(prompt, answer), policy.encode(critique, "critique")))
             found.append(Lesson(to_refine(prompt, answer, critique), refined))
         return found
 

@@ -72,6 +72,17 @@ def test_refining_appends_what_is_missing_or_drops_what_is_invented() -> None:
     assert (alone.ok, alone.reason) == (False, "nothing would be left without the invented sentence")
 
 
+def test_in_a_review_the_refinement_heeds_the_critique() -> None:
+    """Also where the critic picks at random among several points."""
+    teacher = replace(EXACT, critic_noise=1.0)
+    text = "My dog is at the beach with a red balloon."
+    for seed in range(8):
+        (critique,) = teacher.in_review("critique", [ask(text)], seed=seed)
+        (refinement,) = teacher.in_review("refine", [ask(text)], seed=seed)
+        quoted = (critique.text or "").split('"')[1]
+        assert (quoted in (refinement.text or "")) == (critique.text or "").startswith("Mention"), seed
+
+
 def test_refining_raises_quality() -> None:
     for text in (
         "My cat is on the garage roof",

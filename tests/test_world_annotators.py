@@ -150,6 +150,20 @@ def test_the_critic_says_what_the_reviser_would_do() -> None:
     assert [r.text for r in revised] == [q.completions[0] for q in perfect]
 
 
+@pytest.mark.parametrize("task", sorted(TASKS))
+def test_in_a_review_the_refinement_is_what_the_critique_asks_for(task: str) -> None:
+    """One act, one edit: asked apart, critique and refinement are about different flaws more often than not."""
+    teacher, questions = Annotators(), asks("critique", task)
+    edits = teacher.edits("critique", questions, seed=0)
+    critiques = [r.text for r in teacher.in_review("critique", questions, seed=0)]
+    refinements = [r.text for r in teacher.in_review("refine", questions, seed=0)]
+    assert critiques == [edit.remark for edit in edits]
+    assert refinements == [edit.text for edit in edits]
+    assert refinements != [r.text for r in teacher.answer("refine", questions, seed=0)]
+    scores = [r.value for r in teacher.in_review("score", questions, seed=0)]
+    assert scores == [r.value for r in teacher.answer("score", questions, seed=0)]
+
+
 def test_explicit_critiques_are_as_frequent_as_declared() -> None:
     """The knob moves the share of remarks that name a value of the facts."""
     questions = [q for q, v in zip(asks("critique"), shown(asks("critique")), strict=True) if v < 1]

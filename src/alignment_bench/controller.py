@@ -19,7 +19,7 @@ from alignment_bench.budgets import price
 from alignment_bench.completions import Completion, Decoding
 from alignment_bench.digests import derive_seed, digest, generator
 from alignment_bench.errors import BenchError, NotApplicable
-from alignment_bench.feedback import COMPLETIONS_SHOWN, Ask, Channel, FeedbackRecord, Teacher
+from alignment_bench.feedback import COMPLETIONS_SHOWN, Ask, Channel, FeedbackRecord, Reviewing, Teacher
 from alignment_bench.formatter import fill
 from alignment_bench.jobs import JobResult, Workplace
 from alignment_bench.ledger import Ledger, Spend, current_spend, price_of_acts, report
@@ -138,7 +138,7 @@ class Controller:
         self.ledger.authorise_reviews(channels, len(prompts))
         found: list[dict[Channel, FeedbackRecord]] = [{} for _ in prompts]
         for channel in channels:
-            records, result = self._ask(channel, prompts, texts)
+            records, result = self._ask(channel, prompts, texts, together=True)
             paid = channel == channels[0] or self.ledger.currency == "seconds"
             self.ledger.charge(result.spend if paid else replace(result.spend, calls=0))
             for one, record in zip(found, records, strict=True):
@@ -158,13 +158,21 @@ class Controller:
         return records
 
     def _ask(
-        self, channel: Channel, prompts: Sequence[Prompt], texts: Sequence[tuple[str, ...]]
+        self,
+        channel: Channel,
+        prompts: Sequence[Prompt],
+        texts: Sequence[tuple[str, ...]],
+        together: bool = False,
     ) -> tuple[list[FeedbackRecord], JobResult]:
         self._check_served(channel)
         asks = [self._to_ask(channel, p, t) for p, t in zip(prompts, texts, strict=True)]
 
         def work(place: Workplace) -> Spend:
-            records = self.teacher.answer(channel, asks, seed=derive_seed("teacher", self.seed))
+            seed = derive_seed("teacher", self.seed)
+            if together and isinstance(self.teacher, Reviewing):
+                records = self.teacher.in_review(channel, asks, seed=seed)
+            else:
+                records = self.teacher.answer(channel, asks, seed=seed)
             if len(records) != len(asks):
                 raise BenchError(f"teacher {self.teacher.name!r} gave {len(records)} of {len(asks)} answers")
             words = sum(len((r.text or "").split()) for r in records)
@@ -174,6 +182,7 @@ class Controller:
 
         inputs = {
             "channel": channel,
+            "in review": together and isinstance(self.teacher, Reviewing),
             "teacher": self._teacher_digest,
             "data": self._data_digest,
             "prompts": digest_prompts([a.prompt for a in asks]),

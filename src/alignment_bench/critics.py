@@ -212,7 +212,10 @@ class Critic:
         """A critic fine-tuned from `start` on nine tenths of the reviews; the rest measures its agreement."""
         order = [reviews[int(i)] for i in lab.random("critic").permutation(len(reviews))]
         held = order[: len(order) // 10]
-        rows = [(asked(r.prompt, r.completion), start.encode(labels.written(r))) for r in order[len(held) :]]
+        rows = [
+            (asked(r.prompt, r.completion), start.encode(labels.written(r), "critique"))
+            for r in order[len(held) :]
+        ]
         longest = max(len(completion.tokens) for _, completion in rows)
         critic = Critic(lab.finetune(start, rows, settings), labels, longest)
         told = f"critic: {len(rows)} reviews"

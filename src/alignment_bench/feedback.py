@@ -75,6 +75,15 @@ class Teacher(Protocol):
         """Feedback collected before, for these examples; empty where there is none."""
 
 
+@runtime_checkable
+class Reviewing(Protocol):
+    """A teacher whose answers on several channels about one text belong together, as those of one act do:
+    the refinement heeds the critique, the number is of the same look."""
+
+    def in_review(self, channel: Channel, asks: Sequence[Ask], *, seed: int) -> list[FeedbackRecord]:
+        """One record per ask, in keeping with those on the other channels for the same ask and seed."""
+
+
 @dataclass(frozen=True, slots=True)
 class Verdict:
     """A comparison of one pair: 1 the first won, 0 the second, .5 a tie; not `parsed` counts as a tie."""

@@ -46,8 +46,9 @@ class LogitPolicy(Policy, Protocol):
         """KL(self || reference) in nats at each token of each completion: exact over the vocabulary per
         prefix, sampled over prefixes (Rao-Blackwellised, arXiv 2504.10637)."""
 
-    def encode(self, text: str) -> Completion:
-        """A written answer as a completion this policy could train on (ends with the end-of-sequence id)."""
+    def encode(self, text: str, layout: str = "answer") -> Completion:
+        """What was written in answer to that layout, as a completion this policy could train on (ends with
+        the end-of-sequence id)."""
 
     def next_token_probabilities(
         self, prompts: Sequence[Prompt], answers: Sequence[str]

@@ -94,9 +94,9 @@ class ConditionedPolicy:
         """KL(self under its condition || reference as it reads the plain prompt) at each token."""
         return self.inner.kl(reference, prompts, completions, [self.conditioned(p) for p in prompts])
 
-    def encode(self, text: str) -> Completion:
-        """A written answer as a completion."""
-        return self.inner.encode(text)
+    def encode(self, text: str, layout: str = "answer") -> Completion:
+        """What was written in answer to that layout, as a completion."""
+        return self.inner.encode(text, layout)
 
     def next_token_probabilities(
         self, prompts: Sequence[Prompt], answers: Sequence[str]

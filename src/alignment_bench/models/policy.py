@@ -134,10 +134,10 @@ class ModelPolicy:
         """Id of a word that is a single token. Raises BadInput where it is not."""
         return self._single_tokens([word])[0]
 
-    def encode(self, text: str) -> Completion:
-        """A written answer as a completion: as it would follow the `answer` layout, with end-of-sequence."""
+    def encode(self, text: str, layout: str = "answer") -> Completion:
+        """A written answer as a completion: as it would follow that layout, with end-of-sequence."""
         text = text.strip()
-        ids = self.formatter.continuation(self.tokenizer, text)
+        ids = self.formatter.continuation(self.tokenizer, text, layout)
         return Completion(text, (*ids, self._final()), "eos")
 
     def _final(self) -> int:

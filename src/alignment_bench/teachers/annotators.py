@@ -66,8 +66,7 @@ class Annotators:
             found = zip(records, self.edits(channel, asks, seed=seed), strict=True)
             return [replace(record, text=edit.remark) for record, edit in found]
         if channel == "refine":
-            found = zip(records, self.edits(channel, asks, seed=seed), strict=True)
-            return [replace(record, text=edit.text) for record, edit in found]
+            return self._refined(asks, self.edits(channel, asks, seed=seed))
         draws = [_draws(channel, ask, seed) for ask in asks]
         if channel == "demonstrate":
             written = zip(records, map(self._demonstrate, draws, asks), strict=True)
@@ -78,6 +77,18 @@ class Annotators:
             return [replace(record, value=value) for record, value in scored]
         compared = zip(records, map(self._prefer, draws, asks, seen), strict=True)
         return [replace(record, preference=preference) for record, preference in compared]
+
+    def in_review(self, channel: Channel, asks: Sequence[Ask], *, seed: int) -> list[FeedbackRecord]:
+        """As `answer`, but the refinement is the very edit that the critique asks for."""
+        if channel == "refine":
+            return self._refined(asks, self.edits("critique", asks, seed=seed))
+        return self.answer(channel, asks, seed=seed)
+
+    def _refined(self, asks: Sequence[Ask], edits: Sequence[Edit]) -> list[FeedbackRecord]:
+        return [
+            FeedbackRecord(a.prompt.id, "refine", a.completions, text=edit.text, source=self.name)
+            for a, edit in zip(asks, edits, strict=True)
+        ]
 
     def recorded(self, examples: Sequence[Example]) -> list[FeedbackRecord]:
         """Nothing: these annotators are always asked afresh."""

@@ -58,12 +58,18 @@ class Reference:
         """Nothing: this teacher is always asked afresh."""
         return []
 
-    def _answer(self, channel: Channel, ask: Ask, seed: int) -> FeedbackRecord:
+    def in_review(self, channel: Channel, asks: Sequence[Ask], *, seed: int) -> list[FeedbackRecord]:
+        """As `answer`, but the refinement heeds the very point that the critique makes."""
+        about = "critique" if channel == "refine" else channel
+        return [self._answer(channel, ask, seed, about) for ask in asks]
+
+    def _answer(self, channel: Channel, ask: Ask, seed: int, about: Channel | None = None) -> FeedbackRecord:
+        """The record, with the noise of channel `about` where it is another's."""
         texts = ask.completions
         record = FeedbackRecord(ask.prompt.id, channel, texts, source=self.name)
         if not ask.key.references:
             return replace(record, ok=False, reason="this example has no reference")
-        rng = generator("reference", seed, channel, ask.prompt.id, *texts)
+        rng = generator("reference", seed, about or channel, ask.prompt.id, *texts)
         references = ask.key.references
         reference = references[int(rng.integers(len(references)))] if len(references) > 1 else references[0]
         post = ask.prompt.text

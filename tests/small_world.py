@@ -140,6 +140,12 @@ class Listening:
         self.heard.append((channel, list(asks), records))
         return records
 
+    def in_review(self, channel: Channel, asks: Sequence[Ask], *, seed: int) -> list[FeedbackRecord]:
+        """The inner teacher's answers in a review."""
+        records: list[FeedbackRecord] = self.inner.in_review(channel, asks, seed=seed)
+        self.heard.append((channel, list(asks), records))
+        return records
+
 
 def with_teacher(cell: Cell, change: Callable[[Any], Any]) -> Cell:
     """The cell with another teacher in the place of its own, under its own teacher's digest."""

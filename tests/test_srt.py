@@ -45,6 +45,10 @@ class Scripted:
                 found.append(replace(record, text=self.texts[channel](number)))
         return found
 
+    def in_review(self, channel: str, asks: list[Ask], *, seed: int) -> list[FeedbackRecord]:
+        """The same."""
+        return self.answer(channel, asks, seed=seed)
+
 
 REFINED = ["my boss broke the lamp.", "i feel sad.", "i am calm.", "i want to sue.", "my aunt lost it.", ""]
 

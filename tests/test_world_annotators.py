@@ -152,7 +152,7 @@ def test_the_critic_says_what_the_reviser_would_do() -> None:
 
 @pytest.mark.parametrize("task", sorted(TASKS))
 def test_in_a_review_the_refinement_is_what_the_critique_asks_for(task: str) -> None:
-    """One act, one edit: asked apart, critique and refinement are about different flaws more often than not."""
+    """One act, one edit: asked apart, critique and refinement are often about different flaws."""
     teacher, questions = Annotators(), asks("critique", task)
     edits = teacher.edits("critique", questions, seed=0)
     critiques = [r.text for r in teacher.in_review("critique", questions, seed=0)]

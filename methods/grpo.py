@@ -69,7 +69,7 @@ class GRPO:
     def align(self, policy: LogitPolicy, prompts: Sequence[Prompt], lab: Lab) -> Policy:
         """The policy after training; its course is a footnote."""
         tier = lab.tier
-        places = online.groups(self.rollouts or tier.online_rollouts, self.group)
+        places = online.places(self.rollouts, tier.online_rollouts, self.group)
         steps = online.affordable_steps(self.reward, self.steps or tier.online_steps, places, self.group, lab)
         settings = OnlineSettings(
             algorithm="grpo",

@@ -61,7 +61,7 @@ class OnlineDPO:
         """The policy after training; its course is a footnote."""
         tier = lab.tier
         judge: online.Judge = "model" if self.labels == "model" else "preferences"
-        places = online.groups(self.rollouts or tier.online_rollouts, PAIR)
+        places = online.places(self.rollouts, tier.online_rollouts, PAIR)
         steps = online.affordable_steps(judge, self.steps or tier.online_steps, places, PAIR, lab)
         rate = tier.online_dpo_learning_rate if self.learning_rate is None else self.learning_rate
         settings = OnlineSettings(

@@ -183,3 +183,12 @@ def test_trl_is_not_imported_to_plan(small_tldr: Any) -> None:
         "sys.exit(any(name in sys.modules for name in ('trl', 'torch', 'datasets')))"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_a_step_of_usual_size_is_cut_to_whole_groups() -> None:
+    """What was typed must fit; what nobody typed is made to."""
+    assert online.places(None, 64, 5) == 12
+    assert online.places(None, 4, 8) == 1
+    assert online.places(15, 64, 5) == 3
+    with pytest.raises(BadInput, match="whole number of groups"):
+        online.places(16, 64, 5)

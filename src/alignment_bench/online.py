@@ -26,6 +26,11 @@ def groups(rollouts: int, group: int) -> int:
     return rollouts // group
 
 
+def places(asked: int | None, usual: int, group: int) -> int:
+    """Prompts of a step: for the rollouts asked for, or for as many of the usual as make whole groups."""
+    return max(1, usual // group) if asked is None else groups(asked, group)
+
+
 def affordable_steps(judge: Judge, wanted: int, prompts: int, group: int, lab: Lab) -> int:
     """How many of the wanted steps the budget pays for, where the teacher judges; a cut is a footnote."""
     if judge == "model":

@@ -220,6 +220,7 @@ class ALT:
 
     def learnt(self, pool: Sequence[Sample], number: int, policy: LogitPolicy, lab: Lab) -> list[Sample]:
         """What of the pool is learnt in this iteration, levels assigned; footnotes say what it was."""
+        scores = [one.score for one in pool if one.round == number]
         if self.variant == "rm":
             judged = len(pool)
             pool = pools.ranked(pool, self.conditions, self.quantiles)
@@ -232,7 +233,6 @@ class ALT:
         if lacking:
             told += f", {lacking} lacking at their level and made up from others"
         if self.variant == "rm":
-            scores = [one.score for one in pool if one.round == number]
             told += f"; mean reward {statistics.fmean(scores):+.2f}"
             lab.measure("proxy_reward", statistics.fmean(scores))
         lab.note(told)

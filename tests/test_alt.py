@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from alignment_bench import controller, run
+from alignment_bench.completions import Completion
 from alignment_bench.critics import ByHand, Labels, Review, score_phrases
 from alignment_bench.errors import BadInput, NotApplicable
 from alignment_bench.levels import ladder
@@ -172,7 +173,7 @@ def test_machine_labels_come_from_what_was_bought(
     variant: str, small_tldr: Any, small_world: ModuleType, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The budget buys reviews once, of the base's samples; the critic that learnt them labels all others."""
-    monkeypatch.setattr(Labels, "read", forgiving(Labels.read))
+    monkeypatch.setattr(Labels, "heard", forgiving(Labels.heard))
     cell = small_tldr.cell(f"alt:variant={variant}:{SMALL}", "budget=7380s")
     with watched(small_world, monkeypatch) as heard:
         aligned = small_tldr.align(cell)
@@ -189,12 +190,12 @@ def test_machine_labels_come_from_what_was_bought(
     assert sum(aligned.spend.acts.values()) == len(bought) * len(channels)
 
 
-def forgiving(read: Any) -> Any:
+def forgiving(heard: Any) -> Any:
     """A reader that takes what a critic of a dozen reviews could not write for the second level: the small
     world's critics learn too little to be understood, and what is tested is who is asked."""
 
-    def found(labels: Any, text: str) -> Any:
-        return read(labels, text) or (2, labels.exemplars[1] or "it is too long.")
+    def found(labels: Any, completion: Completion) -> Any:
+        return heard(labels, completion) or (2, labels.exemplars[1] or "it is too long.")
 
     return found
 
@@ -266,7 +267,7 @@ def test_levels_by_hand_stay_where_the_first_round_put_them() -> None:
 
         def review(self, prompts: Any, completions: Any, channels: Any) -> list[Any]:
             assert channels == ("score",)
-            return [{"score": SimpleNamespace(value=value)} for value in self.values]
+            return [{"score": SimpleNamespace(value=value, ok=True)} for value in self.values]
 
     critics = ByHand("category", ladder(2))
     found = []
@@ -297,6 +298,13 @@ def test_a_critic_is_taken_at_its_word() -> None:
     assert sentences.read(written) == (1, "the wish is missing.")
     assert sentences.read("score one.") is None and sentences.read("the wish is missing.") is None
     assert sentences.exemplars == ("the wish is missing.", "the answer is fine.")
+
+
+def test_a_critique_that_did_not_end_is_no_label() -> None:
+    """Half a sentence would be learnt as a condition."""
+    labels = Labels.of(reviews((1, "it is short."), (7, "it is fine.")), "sentence", score_phrases(2))
+    assert labels.heard(Completion("score two. it is fine.", (1, 2), "eos")) == (2, "it is fine.")
+    assert labels.heard(Completion("score two. it is fine.", (1, 2), "length")) is None
 
 
 def test_a_level_without_a_critique_cannot_be_asked_for(small_tldr: Any) -> None:

@@ -506,6 +506,17 @@ def test_settling_changes_the_rows_of_its_words_and_nothing_else(
     assert moved >= 1
 
 
+def test_words_that_a_start_may_know_are_not_drawn_afresh_in_silence(
+    small_tldr: Any, small_world: ModuleType
+) -> None:
+    def body(policy: Any, prompts: Any, lab: Any) -> Any:
+        return lab.settle(lab.settle(policy, ["a good answer"]), ["a bad answer"])
+
+    _, aligned = probed(small_tldr, small_world, body)
+    told = [note for note in aligned.notes if "drawn afresh" in note]
+    assert told == ["drawn afresh, whatever the start had made of them: bad"]
+
+
 def test_nothing_to_settle_gives_the_policy_itself(small_tldr: Any, small_world: ModuleType) -> None:
     def body(policy: Any, prompts: Any, lab: Any) -> Any:
         return policy, lab.settle(policy, ["a short answer"])

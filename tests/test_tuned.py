@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -226,6 +227,16 @@ def test_what_has_the_wrong_type_is_named(tmp_path: Path) -> None:
     assert "status cannot be fine" in trial and "score cannot be true" in trial
     (tables,) = said(("[[method]]", "[method]"))
     assert "no [[method]] tables" in tables
+
+
+def test_values_of_a_reported_world_are_refused(tmp_path: Path) -> None:
+    """Results are reported on worlds below 1000: values searched there have seen what they are judged on."""
+    path = stored(tmp_path / "t.toml", entry("sft", {"sft.epochs": 2})).path
+    changed, count = re.subn(r'^world = ".*"$', 'world = "7"', path.read_text(), flags=re.MULTILINE)
+    assert count == 1
+    path.write_text(changed)
+    with pytest.raises(BadInput, match="world 7, which results are reported on"):
+        read(path)
 
 
 def test_values_for_another_task_are_not_silently_left_out(tmp_path: Path) -> None:

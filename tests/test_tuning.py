@@ -262,6 +262,7 @@ def test_everything_that_is_wrong_is_said_at_once(
         ("model=smollm2 task.data=rows.jsonl", "task.data", "leave task.data out"),
         ("budget=smoke,small", "budget", "at the budget of the comparison"),
         ("trials=2 trials=3", "trials", "keep one"),
+        ("init=stored", "init", "init=base or init=sft"),
         ("tuned=absent.toml", "tuned", "shipped, none, or a file"),
     ],
 )
@@ -270,6 +271,8 @@ def test_one_line_for_one_mistake(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "rows.jsonl").write_text('{"prompt": "a", "reference": "b"}\n' * 3)
+    (tmp_path / "stored").mkdir()
+    (tmp_path / "stored" / "policy.json").write_text("{}")
     with pytest.raises(BadInput) as error:
         parse_tune(["methods=sft", "task=tldr", *words.split()])
     assert where in {problem.field for problem in error.value.problems}

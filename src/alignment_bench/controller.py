@@ -271,6 +271,8 @@ class Controller:
         words = untrained(source, phrases)
         if not words:
             return policy
+        if policy.digest != self.base.digest:
+            self.note(f"drawn afresh, whatever the start had made of them: {', '.join(words)}")
         return self._charged(self.work.settle(policy, words, descriptive(source), self.seed))
 
     def dpo(self, policy: LogitPolicy, pairs: Sequence[Pair], settings: DPOSettings) -> LogitPolicy:

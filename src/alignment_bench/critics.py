@@ -107,6 +107,10 @@ class Labels:
         phrase = self.phrases[self.bins.level(review.score) - 1]
         return f"{phrase}. {review.critique}" if self.style == "sentence" else phrase
 
+    def heard(self, completion: Completion) -> tuple[int, str] | None:
+        """What `read` finds, None in a text that was cut off: half a sentence is no condition to learn."""
+        return None if completion.end == "length" else self.read(completion.text)
+
     def read(self, text: str) -> tuple[int, str] | None:
         """Level and condition in what a critic wrote; None where it is not exactly a label."""
         phrase, rest = text.strip(), ""
@@ -141,7 +145,9 @@ def reviewed(
     ):
         words = records["critique"].text if "critique" in channels else ""
         value = records["score"].value
-        if value is None or words is None or (style == "sentence" and not words.strip()):
+        if value is None or words is None or not all(record.ok for record in records.values()):
+            continue
+        if style == "sentence" and not words.strip():
             continue
         found.append(Review(prompt, completion, value, words.strip()))
     if len(found) < len(prompts):
@@ -233,11 +239,11 @@ class Critic:
     def said(
         self, prompts: Sequence[Prompt], completions: Sequence[Completion], lab: Lab
     ) -> list[tuple[int, str] | None]:
-        """Level and condition of each answer, None where the critic wrote no label."""
+        """Level and condition of each answer, None where the critic wrote no label or did not end it."""
         shown = [asked(p, c) for p, c in zip(prompts, completions, strict=True)]
         greedy = replace(lab.decoding, temperature=0.0, top_p=1.0, top_k=0, max_tokens=self.max_tokens)
-        texts = [row[0].text for row in lab.sample(self.policy, shown, decoding=greedy, stream="critic")]
-        return [self.labels.read(text) for text in texts]
+        wrote = [row[0] for row in lab.sample(self.policy, shown, decoding=greedy, stream="critic")]
+        return [self.labels.heard(one) for one in wrote]
 
     def samples(
         self, prompts: Sequence[Prompt], completions: Sequence[Completion], number: int, lab: Lab

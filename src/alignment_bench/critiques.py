@@ -16,13 +16,12 @@ from dataclasses import dataclass
 from typing import Literal
 
 from alignment_bench.completions import Completion
+from alignment_bench.levels import NUMBERS
 from alignment_bench.prompts import Prompt
 
 Part = Literal["weakness", "suggestion", "score"]
 EVERY_PART: tuple[Part, ...] = ("weakness", "suggestion", "score")
 """all parts, in the order in which they are written"""
-NUMBERS = ("one", "two", "three", "four", "five", "six", "seven")
-"""scores in words, the worst first"""
 WORDS = (*EVERY_PART, *NUMBERS)
 """what the form itself is made of; a shipped model is to be settled into these words before it learns them"""
 

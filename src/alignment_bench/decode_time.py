@@ -13,7 +13,7 @@ from dataclasses import replace
 from math import inf
 from pathlib import Path
 from statistics import fmean
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 from alignment_bench import best_of, critiques
 from alignment_bench.completions import Completion, Decoding
@@ -24,8 +24,6 @@ from alignment_bench.models.storage import load_policy
 from alignment_bench.policy import LogitPolicy, Policy
 from alignment_bench.prompts import Prompt
 from alignment_bench.runtime import Runtime
-
-By = Literal["score", "likelihood"]
 
 
 def speaking(policy: Policy) -> LogitPolicy:

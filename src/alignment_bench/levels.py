@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 LADDER = ("terrible", "bad", "poor", "fair", "good", "great", "excellent")
 NUMBERS = ("one", "two", "three", "four", "five", "six", "seven")
+"""scores and levels in words, the worst first"""
 MOST = len(NUMBERS)
 """levels at most"""
 

@@ -34,7 +34,6 @@ TRAINING = {
     "sample": "samples answers",
     "reward_model": "trains a reward model on the comparisons it buys",
     "finetune": "fine-tunes",
-    "prefer_train": "trains on pairs",
     "dpo": "trains on pairs (DPO)",
     "kto": "trains on marked answers (KTO)",
     "ppo": "trains online (PPO)",

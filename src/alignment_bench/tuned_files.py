@@ -111,6 +111,12 @@ def read(path: Path) -> TunedFile:
     for name in sorted(set(table) - wanted - {"schema", "method"}):
         problems.append(_problem(path, f"has no use for {name!r}", suggest(name, wanted)))
     problems += [_problem(path, what, AGAIN) for what in _mistyped(Head, table)]
+    from alignment_bench.world.tasks import DEVELOPMENT
+
+    world = table.get("world")
+    if isinstance(world, str) and world.isdecimal() and int(world) < DEVELOPMENT:
+        what = f"was searched on world {world}, which results are reported on"
+        problems.append(_problem(path, what, f"search on a development world: {DEVELOPMENT} or above"))
     rows = table.get("method", [])
     if not _fits(rows, list[dict[str, Any]]):
         problems.append(_problem(path, "its entries are no [[method]] tables", AGAIN))

@@ -78,6 +78,9 @@ def parse_tune(argv: Sequence[str]) -> TuneRequest:
     if world < WORLD:
         what = f"{world} is a world that results are reported on"
         problems.append(Problem("task.world", what, f"tune on a development world: {WORLD} or above"))
+    if run.init not in ("base", "sft"):
+        what = "a stored policy may have learned from a world that results are reported on"
+        problems.append(Problem("init", what, "tune with init=base or init=sft"))
     if len(run.budgets) > 1:
         problems.append(Problem("budget", "tuning takes one", "tune at the budget of the comparison"))
     for label in run.labels:

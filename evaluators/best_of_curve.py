@@ -13,11 +13,11 @@ from dataclasses import dataclass, replace
 from math import exp
 from typing import ClassVar
 
-from alignment_bench import best_of
 from alignment_bench.completions import Completion
 from alignment_bench.digests import derive_seed
 from alignment_bench.evaluation import Evidence, Metric, Needs, Scores
 from alignment_bench.policy import KlBoundedPolicy, PoolPolicy
+from alignment_bench.techniques import best_of
 
 LARGEST = 16
 _SIZES = best_of.sizes(LARGEST)

@@ -33,9 +33,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import ClassVar, Literal
 
-from alignment_bench import levels as words
-from alignment_bench import pools
-from alignment_bench.critics import (
+from alignment_bench.errors import BadInput, NotApplicable, OverBudget, Problem
+from alignment_bench.feedback import Channel
+from alignment_bench.lab import Lab
+from alignment_bench.policy import LogitPolicy, Policy
+from alignment_bench.prompts import Prompt
+from alignment_bench.techniques import levels as words
+from alignment_bench.techniques import pools
+from alignment_bench.techniques.critics import (
     ByHand,
     Critic,
     Labeller,
@@ -47,12 +52,7 @@ from alignment_bench.critics import (
     score_phrases,
     scored_by_hand,
 )
-from alignment_bench.errors import BadInput, NotApplicable, OverBudget, Problem
-from alignment_bench.feedback import Channel
-from alignment_bench.lab import Lab
-from alignment_bench.policy import LogitPolicy, Policy
-from alignment_bench.pools import Sample
-from alignment_bench.prompts import Prompt
+from alignment_bench.techniques.pools import Sample
 from alignment_bench.training.settings import Objective
 
 

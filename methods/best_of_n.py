@@ -20,7 +20,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar, Literal
 
-from alignment_bench import best_of
 from alignment_bench.completions import Completion, Decoding
 from alignment_bench.digests import derive_seed, digest
 from alignment_bench.feedback import Channel
@@ -30,6 +29,7 @@ from alignment_bench.policy import LogitPolicy, Policy
 from alignment_bench.prompts import Prompt
 from alignment_bench.reward_models import RewardModel
 from alignment_bench.runtime import Runtime
+from alignment_bench.techniques import best_of
 
 
 @dataclass(frozen=True)

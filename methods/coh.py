@@ -31,7 +31,11 @@ from typing import ClassVar, Literal
 from alignment_bench.completions import Completion
 from alignment_bench.errors import BadInput, Problem
 from alignment_bench.feedback import Channel
-from alignment_bench.hindsight import (
+from alignment_bench.lab import Lab
+from alignment_bench.lessons import Lesson
+from alignment_bench.policy import LogitPolicy, Policy
+from alignment_bench.prompts import Prompt
+from alignment_bench.techniques.hindsight import (
     MARKERS,
     Marker,
     Markers,
@@ -40,11 +44,7 @@ from alignment_bench.hindsight import (
     phrases,
     unlikelihood_lessons,
 )
-from alignment_bench.lab import Lab
-from alignment_bench.lessons import Lesson
-from alignment_bench.policy import LogitPolicy, Policy
-from alignment_bench.preferences import collect_pairs
-from alignment_bench.prompts import Prompt
+from alignment_bench.techniques.preferences import collect_pairs
 from alignment_bench.training.settings import Objective
 
 Form = Literal["mixed", "p", "n", "pn", "np", "csft", "sft_u", "sft"]

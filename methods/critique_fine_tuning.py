@@ -16,12 +16,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import ClassVar, Literal
 
-from alignment_bench.critiques import to_criticise
 from alignment_bench.errors import NotApplicable, OverBudget
 from alignment_bench.feedback import Channel
 from alignment_bench.lab import Lab
 from alignment_bench.policy import LogitPolicy, Policy
 from alignment_bench.prompts import Prompt
+from alignment_bench.techniques.critiques import to_criticise
 
 
 @dataclass(frozen=True)

@@ -18,11 +18,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
-from alignment_bench import online
 from alignment_bench.feedback import Channel
 from alignment_bench.lab import Lab
 from alignment_bench.policy import LogitPolicy, Policy
 from alignment_bench.prompts import Prompt
+from alignment_bench.techniques import online
 from alignment_bench.training.trl_settings import GRPOLoss, OnlineSettings
 
 

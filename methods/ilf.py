@@ -38,17 +38,17 @@ from pathlib import Path
 from typing import ClassVar, Literal
 
 from alignment_bench.completions import Completion
-from alignment_bench.criticising import CriticiseAndRefine
 from alignment_bench.errors import BadInput, NotApplicable, OverBudget, Problem
 from alignment_bench.feedback import Channel
 from alignment_bench.lab import Lab
 from alignment_bench.lessons import Lesson
 from alignment_bench.policy import LogitPolicy, Policy
 from alignment_bench.prompts import Prompt
-from alignment_bench.refinements import Drawing, shuffled
 from alignment_bench.reward_models import Kind
 from alignment_bench.runtime import Runtime
-from alignment_bench.selection import (
+from alignment_bench.techniques.criticising import CriticiseAndRefine
+from alignment_bench.techniques.refinements import Drawing, shuffled
+from alignment_bench.techniques.selection import (
     READS_FEEDBACK,
     Candidates,
     Selection,

@@ -26,8 +26,8 @@ from alignment_bench.errors import NotApplicable, OverBudget
 from alignment_bench.feedback import Channel
 from alignment_bench.lab import Lab
 from alignment_bench.policy import LogitPolicy, Policy
-from alignment_bench.preferences import collect_pairs
 from alignment_bench.prompts import Prompt
+from alignment_bench.techniques.preferences import collect_pairs
 from alignment_bench.training.trl_settings import KTOLoss, KTOSettings
 
 

@@ -6,13 +6,14 @@ no reward whitening, clipped value loss, a rule for completions that do not end,
 rollouts' temperature everywhere, no dropout, AdamW eps 1e-5, linear decay; see
 `alignment_bench.training.ppo`.
 
-Deviations: the reward model is bought from the annotation budget by comparing the base's own samples, its
-scores are normalised to mean 0 *and* spread 1 on those (fresh samples spread less; the papers shift so that
-references have mean 0); the policy starts from the base unless init= says otherwise, and is its own
-reference then; the value function is a new head unless value_start=reward (which is the papers'); rollouts
-at temperature 1 (.7 in both papers), so that the KL penalty is that of the policy itself; 2 passes over each
-round's rollouts and a KL coefficient of .1 (4 and .05 in both papers, which on a built-in development
-world over-optimise the reward model: it soars at 12 nat of KL while gold quality falls back). With
+Deviations: the reward model is bought from the annotation budget by comparing samples of the policy that
+training starts from, its scores are normalised to mean 0 *and* spread 1 on those (fresh samples spread less;
+the papers shift so that references have mean 0); the policy starts from the base unless init= says otherwise,
+and is its own reference then; the value function is a new head on the policy's own trunk, unless
+value_start=reward gives it a copy of the reward model (which is the papers'); rollouts at temperature 1 (.7
+in both papers), so that the KL penalty is that of the policy itself; 2 passes over each round's rollouts and
+a KL coefficient of .1 (4 and .05 in both papers, which on a built-in development world
+over-optimise the reward model: it soars at 12 nat of KL while gold quality falls back). With
 reward=teacher the raw scores are the reward: the KL coefficient and the score of a missing EOS are then in
 the teacher's units.
 """

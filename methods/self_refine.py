@@ -6,9 +6,9 @@ prompt large models for it). `feedback=false` rewrites without words. The rewrit
 and every token on the way is a cost of answering.
 
 Deviations: the model is asked in the layouts `critique`, `refine` and `improve` without examples, a fixed
-number of rounds, no stopping rule; the critique is greedy and the rewriting at the caller's temperature. For
-summaries in plain English the layout `refine` shows the task and the critique but not the answer, and
-`improve` the task alone: there `feedback=false` answers a second time.
+number of rounds, no stopping rule; the critique is greedy and the rewriting at the caller's temperature.
+Where a task's `refine` or `improve` leaves the answer out, as for summaries in plain English, the answer is
+shown in `refine_paper` or `improve_paper`, which asks more of a small model.
 """
 
 from __future__ import annotations
@@ -18,13 +18,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar
 
-from alignment_bench.decode_time import SelfRefine as SelfRefinePolicy
-from alignment_bench.decode_time import speaking
 from alignment_bench.feedback import Channel
 from alignment_bench.lab import Lab
 from alignment_bench.policy import LogitPolicy, Policy
 from alignment_bench.prompts import Prompt
 from alignment_bench.runtime import Runtime
+from alignment_bench.techniques.critiques import rewriting
+from alignment_bench.techniques.decode_time import SelfRefine as SelfRefinePolicy
+from alignment_bench.techniques.decode_time import speaking
 
 
 @dataclass(frozen=True)
@@ -46,13 +47,15 @@ class SelfRefine:
 
     def align(self, policy: LogitPolicy, prompts: Sequence[Prompt], lab: Lab) -> Policy:
         """The policy wrapped. Raises BadInput where its model has no layout to be asked in."""
-        for layout in ("critique", "refine") if self.feedback else ("improve",):
-            speaking(policy).formatter.layout(layout)
-        return lab.wrap("self_refine", self.settings, {"inner": policy})
+        formatter = speaking(policy).formatter
+        if self.feedback:
+            formatter.layout("critique")
+        settings = {**self.settings, "layout": rewriting(formatter, self.feedback)}
+        return lab.wrap("self_refine", settings, {"inner": policy})
 
     @property
     def settings(self) -> dict[str, object]:
-        """What the wrapped policy needs to know."""
+        """What the wrapped policy needs to know, whatever it wraps."""
         return {
             "rounds": self.rounds,
             "feedback": self.feedback,

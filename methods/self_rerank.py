@@ -16,17 +16,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar, Literal
 
-from alignment_bench import critiques
-from alignment_bench.critiques import EVERY_PART, Part
-from alignment_bench.decode_time import SelfRerank as SelfRerankPolicy
-from alignment_bench.decode_time import criticising, speaking
 from alignment_bench.errors import NotApplicable
 from alignment_bench.feedback import Channel
 from alignment_bench.lab import Lab
 from alignment_bench.policy import LogitPolicy, Policy
 from alignment_bench.prompts import Prompt
 from alignment_bench.runtime import Runtime
-from alignment_bench.self_scores import written
+from alignment_bench.techniques import critiques
+from alignment_bench.techniques.critiques import EVERY_PART, Part
+from alignment_bench.techniques.decode_time import SelfRerank as SelfRerankPolicy
+from alignment_bench.techniques.decode_time import criticising, speaking
+from alignment_bench.techniques.self_scores import written
 
 PROBES = 32
 """answers whose critiques show whether the policy writes scores"""

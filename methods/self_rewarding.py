@@ -24,17 +24,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
-from alignment_bench import critiques
 from alignment_bench.completions import Completion
-from alignment_bench.critiques import Part, to_criticise
-from alignment_bench.decode_time import criticising
 from alignment_bench.errors import NotApplicable, OverBudget
 from alignment_bench.feedback import Channel
 from alignment_bench.lab import Lab
 from alignment_bench.lessons import Lesson
 from alignment_bench.policy import LogitPolicy, Policy
 from alignment_bench.prompts import Prompt
-from alignment_bench.self_scores import (
+from alignment_bench.techniques import critiques
+from alignment_bench.techniques.critiques import Part, to_criticise
+from alignment_bench.techniques.decode_time import criticising
+from alignment_bench.techniques.self_scores import (
     Pair,
     affordable_audit,
     agreement,

@@ -17,12 +17,11 @@ what is not bought, a critique or the review's own score, pays for more reviews 
 Deviations: the answers reviewed are the model's own (the paper: a 7B model's for every size); scores have 7
 points in words (10 in digits); a remark of one sentence is kept without a suggestion; the refinement has no
 score in its text; the sequence is learned as three lessons in the task's layouts, in the built-in world with
-the same log-probability as the one long sequence; for summaries in plain English the layout `refine` shows
-the task and the critique but not the answer, and `improve` the task alone, so that no_feedback learns answer
-and refinement after one and the same prompt; learning rates, epochs and DPO's beta suit small models
-(paper: 1e-5, 5 epochs; 5e-7, 1 epoch, beta .01); the built-in annotators answer the same question alike, so
-to them a second score of the first answer is the first one again, paid all the same. Stage 2 scores answer
-and refinement by greedy critiques.
+the same log-probability as the one long sequence (where a task's `refine` or `improve` leaves the answer
+out, as for summaries in plain English, it is `refine_paper` or `improve_paper`, which show it); learning
+rates, epochs and DPO's beta suit small models (paper: 1e-5, 5 epochs; 5e-7, 1 epoch, beta .01); the built-in
+annotators answer the same question alike, so to them a second score of the first answer is the first one
+again, paid all the same. Stage 2 scores answer and refinement by greedy critiques.
 
 `critic_accuracy_stage1` and `_stage2` are how often its own scores (where it writes none, its likelihoods)
 agree with comparisons bought of others, on prompts kept out of training.
@@ -34,17 +33,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import ClassVar, Literal
 
-from alignment_bench import critiques
 from alignment_bench.completions import Completion, Decoding
-from alignment_bench.critiques import EVERY_PART, Part, to_criticise, to_refine
-from alignment_bench.decode_time import criticising
 from alignment_bench.errors import BadInput, NotApplicable, OverBudget, Problem
 from alignment_bench.feedback import Channel, FeedbackRecord
 from alignment_bench.lab import Lab
 from alignment_bench.lessons import Lesson
 from alignment_bench.policy import LogitPolicy, Policy
 from alignment_bench.prompts import Prompt
-from alignment_bench.self_scores import (
+from alignment_bench.techniques import critiques
+from alignment_bench.techniques.critiques import EVERY_PART, Part, rewriting, to_criticise, to_refine
+from alignment_bench.techniques.decode_time import criticising
+from alignment_bench.techniques.self_scores import (
     Pair,
     affordable_audit,
     agreement,
@@ -226,16 +225,16 @@ class SRT:
 
     def lessons(self, policy: LogitPolicy, kept: Sequence[Kept]) -> list[Lesson]:
         """All but the prompt is a target: the first answer, its critique, its refinement."""
+        if self.parts == "refinement_only":
+            return [Lesson(prompt, policy.encode(refinement)) for prompt, _, _, refinement in kept]
+        layout = rewriting(policy.formatter, feedback=bool(self.used))
         found = []
         for prompt, answer, critique, refinement in kept:
-            refined = policy.encode(refinement)
-            if self.parts == "refinement_only":
-                found.append(Lesson(prompt, refined))
-                continue
             found.append(Lesson(prompt, answer))
             if critique is not None:
                 found.append(Lesson(to_criticise(prompt, answer), policy.encode(critique, "critique")))
-            found.append(Lesson(to_refine(prompt, answer, critique), refined))
+            asked = to_refine(prompt, answer, critique, layout)
+            found.append(Lesson(asked, policy.encode(refinement, layout)))
         return found
 
     def criticised(self, lab: Lab) -> Decoding:
@@ -270,7 +269,8 @@ class SRT:
         if self.used:
             rows = written(policy, prompts, answers, lab, own, "srt own critiques")
             said = [row[0] for row in rows]
-        asked = [to_refine(p, a, c) for p, a, c in zip(prompts, answers, said, strict=True)]
+        layout = rewriting(policy.formatter, feedback=bool(self.used))
+        asked = [to_refine(p, a, c, layout) for p, a, c in zip(prompts, answers, said, strict=True)]
         drawn = lab.sample(policy, asked, decoding=decoding, stream="srt own refinements")
         refined = [row[0] for row in drawn]
         trios = list(zip(prompts, refined, answers, strict=True))
@@ -314,7 +314,8 @@ class SRT:
             return lab.wrap("self_rerank", settings, {"inner": policy})
         if self.decode == "first" or self.parts == "refinement_only":
             return policy
-        settings = {"rounds": 1, "feedback": bool(self.used), **own}
+        layout = rewriting(policy.formatter, feedback=bool(self.used))
+        settings = {"rounds": 1, "feedback": bool(self.used), "layout": layout, **own}
         return lab.wrap("self_refine", settings, {"inner": policy})
 
 

@@ -14,10 +14,10 @@ import pytest
 
 from alignment_bench import controller, run
 from alignment_bench.completions import Completion
-from alignment_bench.critics import ByHand, Labels, Review, score_phrases
 from alignment_bench.errors import BadInput, NotApplicable
-from alignment_bench.levels import ladder
 from alignment_bench.methods.alt import ALT
+from alignment_bench.techniques.critics import ByHand, Labels, Review, score_phrases
+from alignment_bench.techniques.levels import ladder
 from alignment_bench.work import Work
 
 ONE = "prompts=4:samples=7:iterations=1"

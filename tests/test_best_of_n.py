@@ -12,12 +12,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from alignment_bench import best_of, evaluate, registry, run
+from alignment_bench import evaluate, registry, run
 from alignment_bench.completions import Completion, Decoding
 from alignment_bench.evaluation import Evidence
 from alignment_bench.jobs import JobStore
 from alignment_bench.policy import PoolPolicy
 from alignment_bench.stand_ins import made_up_evidence
+from alignment_bench.techniques import best_of
 
 POOLS = st.integers(1, 6).flatmap(
     lambda n: st.tuples(*(st.lists(st.integers(0, 3).map(float), min_size=n, max_size=n) for _ in range(2)))

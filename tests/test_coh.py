@@ -11,10 +11,16 @@ from alignment_bench import run
 from alignment_bench.completions import Completion
 from alignment_bench.controller import Controller
 from alignment_bench.errors import BadInput
-from alignment_bench.hindsight import MARKERS, SIMPLE, hindsight_lessons, phrases, unlikelihood_lessons
 from alignment_bench.methods.coh import SEQUENCES, ChainOfHindsight
 from alignment_bench.models.conditioned import ConditionedPolicy
 from alignment_bench.prompts import Message, Prompt
+from alignment_bench.techniques.hindsight import (
+    MARKERS,
+    SIMPLE,
+    hindsight_lessons,
+    phrases,
+    unlikelihood_lessons,
+)
 from alignment_bench.training.settings import Objective
 from alignment_bench.work import Work, training_rows
 

@@ -13,7 +13,16 @@ from alignment_bench.errors import BadInput, NotApplicable
 from alignment_bench.methods import ilf
 from alignment_bench.methods.ilf import ILF
 from alignment_bench.models.storage import load_policy
-from alignment_bench.refinements import COPY, ECHO, EMPTY, UNFINISHED, Drawing, fault, tidied, usable
+from alignment_bench.techniques.refinements import (
+    COPY,
+    ECHO,
+    EMPTY,
+    UNFINISHED,
+    Drawing,
+    fault,
+    tidied,
+    usable,
+)
 from alignment_bench.work import Work
 
 ROOM = "decoding.max_tokens=40"

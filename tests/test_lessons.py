@@ -18,13 +18,13 @@ from alignment_bench import run
 from alignment_bench.completions import Completion, Decoding
 from alignment_bench.errors import BenchError, CorruptResult, NotApplicable, OverBudget
 from alignment_bench.feedback import FeedbackRecord
-from alignment_bench.hindsight import SIMPLE, hindsight_lessons
 from alignment_bench.lessons import Lesson, lessons_of
 from alignment_bench.models.conditioned import ConditionedPolicy
 from alignment_bench.models.new_words import descriptive, untrained
 from alignment_bench.models.storage import load_policy
 from alignment_bench.policy import LogitPolicy
 from alignment_bench.prompts import Message, Prompt
+from alignment_bench.techniques.hindsight import SIMPLE, hindsight_lessons
 from alignment_bench.training import finetune as training
 from alignment_bench.training.batches import Row, collate, completion_logits
 from alignment_bench.training.finetune import answer_terms, divergence, entropy, finetune, plain_loss

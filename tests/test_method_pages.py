@@ -68,9 +68,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
-from alignment_bench import online as together
+from alignment_bench.techniques import online as together
 from alignment_bench.feedback import Channel
-from alignment_bench.preferences import collect_pairs
+from alignment_bench.techniques.preferences import collect_pairs
 
 
 @dataclass(frozen=True)

@@ -216,7 +216,7 @@ def test_sft_trains_on_what_was_written(
 
 def test_distinct_refinements_keep_the_first_of_each_text() -> None:
     from alignment_bench.completions import Completion
-    from alignment_bench.refinements import distinct
+    from alignment_bench.techniques.refinements import distinct
 
     row = [Completion(text, (i,), "eos") for i, text in enumerate("ABCDAEFGHA")]
     assert [(c.text, c.tokens[0]) for c in distinct(row)[:5]] == [

@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 
-from alignment_bench import controller, online, run, trl_jobs
+from alignment_bench import controller, run, trl_jobs
 from alignment_bench.config import parse
 from alignment_bench.errors import BadInput, OverBudget
 from alignment_bench.lines import load_lines
+from alignment_bench.techniques import online
 
 ONLINE = {
     "grpo": "grpo:steps=2:rollouts=8:group=4",

@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from alignment_bench import levels, pools
 from alignment_bench.completions import Completion, End
 from alignment_bench.errors import NotApplicable
-from alignment_bench.pools import Sample
 from alignment_bench.prompts import Message, Prompt
+from alignment_bench.techniques import levels, pools
+from alignment_bench.techniques.pools import Sample
 
 A, B = (Prompt(name, (Message("user", f"post {name}."),)) for name in "ab")
 PHRASES = ("low", "middle", "high")

@@ -288,6 +288,23 @@ def test_a_pass_takes_as_many_steps_as_it_was_told(
     assert len(seen) == 2 * steps and sum(seen) == 2 * 9
 
 
+def test_the_optimiser_is_adamw_with_the_papers_epsilon(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """1e-5, not the library's 1e-8; without weight decay."""
+    made: list[torch.optim.AdamW] = []
+
+    def kept(*arguments: Any, **fields: Any) -> torch.optim.AdamW:
+        made.append(make_optimiser(*arguments, **fields))
+        return made[-1]
+
+    monkeypatch.setattr(ppo_training, "make_optimiser", kept)
+    critic = actor(iterations=1)
+    train_ppo(critic, lambda model, iteration: ROLLOUTS, 0, 0, "cpu", tmp_path)
+    (optimiser,) = made
+    assert [(g["eps"], g["weight_decay"]) for g in optimiser.param_groups] == [(1e-5, 0.0)]
+
+
 def test_a_value_function_needs_a_reward_model_with_a_head() -> None:
     with pytest.raises(BadInput, match="reward_kind=scalar"):
         PPO(value_start="reward")

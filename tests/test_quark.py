@@ -10,11 +10,11 @@ import pytest
 
 from alignment_bench import run
 from alignment_bench.completions import Completion
-from alignment_bench.critics import Scored
 from alignment_bench.errors import BadInput, NotApplicable
-from alignment_bench.levels import ranks
 from alignment_bench.methods.quark import Quark
 from alignment_bench.prompts import Message, Prompt
+from alignment_bench.techniques.critics import Scored
+from alignment_bench.techniques.levels import ranks
 from alignment_bench.work import Work
 
 SMALL = "rounds=3:prompts=7:steps=4:batch_size=8"

@@ -9,7 +9,7 @@ import pytest
 
 from alignment_bench.feedback import CHANNELS, Ask, Channel, Teacher
 from alignment_bench.prompts import Key, Message, Prompt
-from alignment_bench.reference_points import points, quality
+from alignment_bench.reference_points import points, quality, worth
 from alignment_bench.teachers.reference import FINE, Reference
 from alignment_bench.words import content_stems, sentences, words
 
@@ -117,6 +117,15 @@ def test_comparisons_follow_quality_and_call_ties() -> None:
     assert one("prefer", good, bad).preference == "first"
     assert one("prefer", bad, good).preference == "second"
     assert one("prefer", good, good).preference == "tie"
+
+
+def test_of_two_bad_summaries_the_one_that_invents_less_is_preferred() -> None:
+    """Both have quality 0, as most answers of a weak model; they are no tie."""
+    half, whole = "Elephants sing, dance, paint tuna.", "Elephants sing, dance, paint."
+    assert quality(half, POST, REFERENCE) == quality(whole, POST, REFERENCE) == 0.0
+    assert -0.5 == worth(whole, POST, REFERENCE) == worth("", POST, REFERENCE) < worth(half, POST, REFERENCE)
+    assert one("prefer", half, whole).preference == "first"
+    assert one("prefer", whole, half).preference == "second"
 
 
 def test_demonstrations_are_the_reference() -> None:

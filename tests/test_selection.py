@@ -14,7 +14,14 @@ from alignment_bench.completions import Completion
 from alignment_bench.errors import NotApplicable
 from alignment_bench.layouts import Layout
 from alignment_bench.prompts import Message, Prompt
-from alignment_bench.selection import Candidates, audit, check_selection, instruct_rm, select, taken_up
+from alignment_bench.techniques.selection import (
+    Candidates,
+    audit,
+    check_selection,
+    instruct_rm,
+    select,
+    taken_up,
+)
 
 PROMPT = Prompt("p", (Message("user", "a post"),))
 

@@ -10,15 +10,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from alignment_bench import critiques, run
+from alignment_bench import run
 from alignment_bench.completions import Completion, Decoding
-from alignment_bench.critiques import EVERY_PART, Critique, read, write
-from alignment_bench.decode_time import speaking
 from alignment_bench.digests import derive_seed
 from alignment_bench.errors import NotApplicable
 from alignment_bench.models.policy import ModelPolicy
 from alignment_bench.prompts import Message, Prompt
-from alignment_bench.self_scores import agreement, mean_scores, readable
+from alignment_bench.techniques import critiques
+from alignment_bench.techniques.critiques import EVERY_PART, Critique, read, write
+from alignment_bench.techniques.decode_time import speaking
+from alignment_bench.techniques.self_scores import agreement, mean_scores, readable
 from alignment_bench.work import Work
 
 WHOLE = "weakness: the wish is missing. suggestion: i want to move out. score: four."
@@ -111,7 +112,10 @@ def test_self_refinement_of_the_base_is_possible_and_repeats(small_tldr: Any) ->
     base = run.base_of(cell.setting)
     asked = [critiques.to_criticise(p, row[0]) for p, row in zip(prompts, once, strict=True)]
     said = base.generate(asked, n=1, decoding=replace(greedy, max_tokens=64), seed=0)
-    again = [critiques.to_refine(p, row[0], c[0].text) for p, row, c in zip(prompts, once, said, strict=True)]
+    again = [
+        critiques.to_refine(p, row[0], c[0].text, "refine")
+        for p, row, c in zip(prompts, once, said, strict=True)
+    ]
     assert twice.generate(prompts, n=1, decoding=greedy, seed=1) == base.generate(
         again, n=1, decoding=greedy, seed=0
     )

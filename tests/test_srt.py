@@ -8,13 +8,14 @@ from typing import Any
 
 import pytest
 
-from alignment_bench import controller, critiques, run
+from alignment_bench import controller, run
 from alignment_bench.completions import Completion, Decoding
-from alignment_bench.critiques import to_criticise, to_refine
 from alignment_bench.errors import BadInput, NotApplicable
 from alignment_bench.feedback import Ask, FeedbackRecord
 from alignment_bench.methods.srt import SRT
 from alignment_bench.models.policy import ModelPolicy
+from alignment_bench.techniques import critiques
+from alignment_bench.techniques.critiques import to_criticise, to_refine
 from alignment_bench.work import Work
 
 STAGE_1 = "srt:stage=1:audit=0"
@@ -123,7 +124,7 @@ def test_all_but_the_prompt_is_learned(
     for first, critique, refined in zip(lessons[::3], lessons[1::3], lessons[2::3], strict=True):
         assert first.prompt.slots == ()
         assert critique.prompt == to_criticise(first.prompt, first.completion)
-        assert refined.prompt == to_refine(first.prompt, first.completion, critique.completion.text)
+        assert refined.prompt == to_refine(first.prompt, first.completion, critique.completion.text, "refine")
         assert critique.completion.text == (
             "weakness: the wish is missing. suggestion: i want to sue. score: four."
         )
@@ -181,7 +182,7 @@ def test_the_refinement_is_the_answer_and_every_token_counts(
         assert criticised[1][1].temperature == 0
         said = [row[0].text for row in criticised[2]]
         assert refined[0] == [
-            to_refine(p, row[k], c) for p, row, c in zip(prompts, first[2], said, strict=True)
+            to_refine(p, row[k], c, "refine") for p, row, c in zip(prompts, first[2], said, strict=True)
         ]
         assert refined[1][1] == AT_ONE, "the caller's decoding"
         assert [row[k] for row in answers] == [row[0] for row in refined[2]]
@@ -198,7 +199,7 @@ def policy_steps(policy: Any, prompts: Any) -> tuple[list[Completion], list[Comp
     first = [row[0] for row in model.generate(prompts, n=1, decoding=GREEDY, seed=0)]
     asked = [to_criticise(p, a) for p, a in zip(prompts, first, strict=True)]
     said = [row[0] for row in model.generate(asked, n=1, decoding=own, seed=0)]
-    again = [to_refine(p, a, c.text) for p, a, c in zip(prompts, first, said, strict=True)]
+    again = [to_refine(p, a, c.text, "refine") for p, a, c in zip(prompts, first, said, strict=True)]
     return first, said, [row[0] for row in model.generate(again, n=1, decoding=GREEDY, seed=0)]
 
 

@@ -11,11 +11,13 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
 from alignment_bench import registry
+from alignment_bench.errors import BadInput
 from alignment_bench.formatter import Formatter
 from alignment_bench.layouts import Layout, conditioned
 from alignment_bench.models import catalog
 from alignment_bench.models.storage import formatter_of
 from alignment_bench.prompts import Message, Prompt
+from alignment_bench.techniques.critiques import rewriting
 from alignment_bench.world.corpus import LAYOUTS as TINY
 
 TASKS = registry.shipped("tasks")
@@ -123,6 +125,23 @@ def test_a_described_answer_may_be_closed_before_the_next() -> None:
     assert made["chain"].opening == (
         "Wanted: {condition}\n```\n{completion}\n```\nWanted: {next_condition}\n```\n"
     )
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_an_answer_is_shown_to_whoever_rewrites_it(task: str) -> None:
+    """Learning to refine one's answer without seeing it would be learning to answer."""
+    chat = Formatter("chat", layouts_of(task))
+    for feedback, plain in ((True, "refine"), (False, "improve")):
+        name = rewriting(chat, feedback)
+        assert name == (f"{plain}_paper" if (task, plain) in FEWER else plain)
+        assert "It rained a lot" in rendered(chat, chat_tokenizer(), asked(task, name))
+        assert rewriting(Formatter("plain", TINY), feedback) == plain
+
+
+def test_a_format_that_never_shows_the_answer_cannot_refine() -> None:
+    hidden = {name: Layout("{prompt}", "TL;DR:") for name in ("refine", "refine_paper")}
+    with pytest.raises(BadInput, match="completion"):
+        rewriting(Formatter("chat", hidden), True)
 
 
 @pytest.mark.slow

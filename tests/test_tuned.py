@@ -9,11 +9,12 @@ from typing import Any
 
 import pytest
 
-from alignment_bench import cli, tuned
+from alignment_bench import cli
 from alignment_bench.errors import BadInput, Problem
 from alignment_bench.labels import ResolvedLabel, ResolvedPart, parse_labels, resolve_labels
 from alignment_bench.models import catalog
-from alignment_bench.tuned_files import Entry, Head, Trial, TunedFile, read, write
+from alignment_bench.tuning import tuned
+from alignment_bench.tuning.files import Entry, Head, Trial, TunedFile, read, write
 
 HEAD = Head(
     "tldr",
@@ -115,6 +116,19 @@ def test_controls_share_the_values_and_variants_keep_their_own(tmp_path: Path) -
     )
     assert fill("sft", same).parts[0].plugin.epochs == 4
     assert fill("sft:source=own", same).tuning == {}
+
+
+def test_two_searches_that_fit_a_label_equally_well_are_an_error(tmp_path: Path) -> None:
+    file = stored(
+        tmp_path / "t.toml",
+        entry("ilf:feedback=none", {"ilf.learning_rate": 1e-3}, {"ilf.feedback": "none"}),
+        entry("ilf:selection=random", {"ilf.learning_rate": 2e-3}, {"ilf.selection": "random"}),
+    )
+    problems: list[Problem] = []
+    whole = label("ilf:feedback=none:selection=random")
+    assert tuned.filled(whole, file, problems) == whole
+    assert len(problems) == 1 and "ilf:feedback=none and ilf:selection=random" in problems[0].message
+    assert fill("ilf:feedback=none", file).parts[0].plugin.learning_rate == 1e-3
 
 
 def test_a_composition_has_its_own_values_or_those_of_its_parts(tmp_path: Path) -> None:

@@ -11,16 +11,17 @@ from typing import Any, Literal
 
 import pytest
 
-from alignment_bench import cli, registry, results, run, tuning
+from alignment_bench import cli, registry, results, run
 from alignment_bench.cells import CellRecord, MetricScores
 from alignment_bench.errors import BadInput, BenchError
 from alignment_bench.evaluation import Metric
 from alignment_bench.fields import convert, out_of_range, show_value
 from alignment_bench.labels import ResolvedLabel, ResolvedPart, parse_labels, resolve_labels
-from alignment_bench.search import searched, space, trials_of, with_fields
-from alignment_bench.tuned_files import Entry, Head, Trial, read
-from alignment_bench.tuning_request import parse_tune
-from alignment_bench.tuning_table import Curve, render
+from alignment_bench.tuning import tune as tuning
+from alignment_bench.tuning.files import Entry, Head, Trial, read
+from alignment_bench.tuning.request import parse_tune
+from alignment_bench.tuning.search import searched, space, trials_of, with_fields
+from alignment_bench.tuning.table import Curve, render
 
 QUALITY = Metric("quality", "0-1", "higher")
 

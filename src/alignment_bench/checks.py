@@ -8,11 +8,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from alignment_bench import data, registry, runtime, starts, tuned
+from alignment_bench import data, registry, runtime, starts
 from alignment_bench.budgets import Currency, amount_of
 from alignment_bench.casting import mute
 from alignment_bench.errors import BadInput, Problem
 from alignment_bench.models import catalog
+from alignment_bench.tuning import tuned
 
 if TYPE_CHECKING:
     from alignment_bench.config import Budget, RunRequest

@@ -113,10 +113,10 @@ def _run(arguments: list[str]) -> int:
 
 
 def _tune(arguments: list[str]) -> int:
-    from alignment_bench.tuning_request import parse_tune
+    from alignment_bench.tuning.request import parse_tune
 
     request = parse_tune(arguments)
-    from alignment_bench.tuning import tune
+    from alignment_bench.tuning.tune import tune
 
     return tune(request)
 
@@ -179,7 +179,7 @@ def _help(words: list[str]) -> int:
     if words[0] == "run":
         return _print(_run_help())
     if words[0] == "tune":
-        from alignment_bench.tuning_request import HELP as TUNE_HELP
+        from alignment_bench.tuning.request import HELP as TUNE_HELP
 
         return _print(TUNE_HELP)
     if words[0] in pages:

@@ -26,9 +26,9 @@ from alignment_bench.ledger import Ledger, Spend, current_spend, price_of_acts, 
 from alignment_bench.lessons import Lesson
 from alignment_bench.lines import dump_lines, load_lines
 from alignment_bench.policy import LogitPolicy, Policy
-from alignment_bench.preferences import collect_pairs
 from alignment_bench.prompts import Example, Prompt
 from alignment_bench.reward_models import Kind, RewardModel
+from alignment_bench.techniques.preferences import collect_pairs
 from alignment_bench.tiers import Tier
 from alignment_bench.work import Pair, Work, digest_prompts, model_policy
 

@@ -79,7 +79,7 @@ class ResolvedLabel:
     text: str
     parts: tuple[ResolvedPart, ...]
     tuning: Mapping[str, Any] = field(default_factory=dict, compare=False)
-    """where its tuned values come from and what they cost; empty: not tuned (`alignment_bench.tuned`)"""
+    """where its tuned values come from and what they cost (`tuning.tuned`); empty: not tuned"""
 
     @property
     def configuration(self) -> list[dict[str, Any]]:

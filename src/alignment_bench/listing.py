@@ -12,8 +12,8 @@ from alignment_bench.errors import BadInput, Problem
 from alignment_bench.fields import describe
 from alignment_bench.method_docs import text_of
 from alignment_bench.registry import GROUPS, Group, suggest
-from alignment_bench.search import space
 from alignment_bench.task import Task, TaskOptions
+from alignment_bench.tuning.search import space
 
 
 def list_groups(as_json: bool) -> str:

@@ -138,5 +138,5 @@ def _collect(
             owner, called = node.func.value.id, node.func.attr
             if owner == "lab":
                 found[called] = None
-            elif imported.get(owner, ("",))[0] == _CORE:  # a module of the core, imported as such
-                _collect(f"{_CORE}.{imported[owner][1]}", called, found, seen)
+            elif inspect.ismodule(getattr(sys.modules[module], owner, None)) and owner in imported:
+                _collect(".".join(imported[owner]), called, found, seen)

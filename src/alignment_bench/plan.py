@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from alignment_bench import data, embedding, registry, starts, tuned
+from alignment_bench import data, embedding, registry, starts
 from alignment_bench.budgets import amount_of, price
 from alignment_bench.casting import cast, mute
 from alignment_bench.completions import Decoding
@@ -29,6 +29,7 @@ from alignment_bench.models.storage import formatter_of
 from alignment_bench.runtime import Runtime, resolve
 from alignment_bench.task import Task, TaskData
 from alignment_bench.tiers import Tier, tier_of
+from alignment_bench.tuning import tuned
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from datetime import datetime
 
-from alignment_bench import provenance, sandbox, tuned
+from alignment_bench import provenance, sandbox
 from alignment_bench.evaluate import Panel, Samples
 from alignment_bench.evaluation import Scores
 from alignment_bench.models.conditioned import ConditionedPolicy
@@ -14,6 +14,7 @@ from alignment_bench.models.policy import ModelPolicy
 from alignment_bench.plan import Cell, Setting
 from alignment_bench.policy import Policy
 from alignment_bench.results import CellRecord, MetricScores, StoredSample
+from alignment_bench.tuning import tuned
 
 
 def clusters_of(setting: Setting) -> tuple[str, ...]:

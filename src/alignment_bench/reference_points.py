@@ -57,7 +57,14 @@ def points(text: str, post: str, reference: str) -> list[Point]:
 
 
 def quality(text: str, post: str, reference: str) -> float:
-    """A summary's worth in [0, 1]: sqrt(F) - INVENTION_COST * invented, clipped; 0 without content words.
+    """A summary's `worth`, 0 where that is negative."""
+    return max(0.0, worth(text, post, reference))
+
+
+def worth(text: str, post: str, reference: str) -> float:
+    """sqrt(F) - INVENTION_COST * invented, in [-INVENTION_COST, 1]; the least without content words.
+
+    Below 0 it still tells a summary that invents much from one that invents all: a weak model writes both.
 
     F is the F-measure of content stems, counted with repeats, against the reference, so that copying more of
     the post or saying a thing twice loses precision; the root spreads the low values that free summaries
@@ -66,13 +73,13 @@ def quality(text: str, post: str, reference: str) -> float:
     """
     said, written = Counter(content_stems(text)), Counter(content_stems(reference))
     if not said or not written:
-        return 0.0
+        return -INVENTION_COST
     overlap = 2 * (said & written).total() / (said.total() + written.total())
     told = {word.stem for word in words(post)}
     invented = sum(n for stem, n in said.items() if stem not in told and stem not in written)
     own = sum(n for stem, n in written.items() if stem not in told)
     excess = max(0.0, invented / said.total() - own / written.total())
-    return min(1.0, max(0.0, math.sqrt(overlap) - INVENTION_COST * excess))
+    return math.sqrt(overlap) - INVENTION_COST * excess
 
 
 def sentence_around(text: str, start: int, end: int) -> tuple[int, int]:

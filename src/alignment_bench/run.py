@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from alignment_bench import results, sandbox, starts, table, tuned, workers
+from alignment_bench import results, sandbox, starts, table, workers
 from alignment_bench.config import RunRequest
 from alignment_bench.controller import Controller
 from alignment_bench.errors import BadInput, BenchError, CorruptResult, NotApplicable, OverBudget
@@ -36,6 +36,7 @@ from alignment_bench.recording import (
 )
 from alignment_bench.results import CellRecord, Status, StoredSample
 from alignment_bench.runtime import activate
+from alignment_bench.tuning import tuned
 from alignment_bench.work import Work
 
 NO_PLACE_TO_WRITE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)

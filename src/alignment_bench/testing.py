@@ -29,9 +29,9 @@ from alignment_bench.fields import Unsuitable, convert, describe, out_of_range, 
 from alignment_bench.formatter import fill
 from alignment_bench.prompts import Example, Key, Prompt
 from alignment_bench.registry import Group
-from alignment_bench.search import space
 from alignment_bench.stand_ins import made_up_evidence, made_up_examples
 from alignment_bench.task import Task, TaskOptions
+from alignment_bench.tuning.search import space
 
 _HEAVY = ("torch", "transformers", "datasets", "pandas", "scipy")
 

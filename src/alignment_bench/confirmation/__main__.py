@@ -17,6 +17,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from alignment_bench import provenance
+from alignment_bench.config import RunRequest
 from alignment_bench.confirmation.mechanisms import MECHANISMS
 from alignment_bench.confirmation.record import PAGE, Record, page, stored
 from alignment_bench.confirmation.trial import TASK, carry_out, request_for, rows_of
@@ -47,6 +48,7 @@ def main(arguments: Sequence[str]) -> int:
     folder = Path(options["records"])
     if options["page"] != "true":
         earlier = stored(folder)
+        _request(DEVELOPMENT, options)  # what cannot be read is said before a world is drawn
         world = _drawn(earlier) if options["world"] == "draw" else _fresh(int(options["world"]), earlier)
         if world < DEVELOPMENT:
             _committed()
@@ -65,11 +67,7 @@ def main(arguments: Sequence[str]) -> int:
 
 def confirm(world: int, number: int, options: dict[str, str]) -> Record:
     """One run of all mechanisms on every shipped base."""
-    models = [name for name in catalog.names() if name.startswith("tiny:")]
-    seeds = [int(seed) for seed in options["seeds"].split(",")]
-    keys = {key: options[key] for key in ("budget", "results", "workers")}
-    request = request_for(MECHANISMS, world, models, seeds, out=f"{options['results']}/table.txt", **keys)
-    trial, plan = carry_out(MECHANISMS, request, print)
+    trial, plan = carry_out(MECHANISMS, _request(world, options), print)
     return Record(
         number=number,
         world=world,
@@ -85,6 +83,14 @@ def confirm(world: int, number: int, options: dict[str, str]) -> Record:
         rows=rows_of(trial),
         note=options["note"],
     )
+
+
+def _request(world: int, options: dict[str, str]) -> RunRequest:
+    """The run of every mechanism's labels on that world. Raises BadInput where an option makes no sense."""
+    models = [name for name in catalog.names() if name.startswith("tiny:")]
+    seeds = [int(seed) for seed in options["seeds"].split(",")]
+    keys = {key: options[key] for key in ("budget", "results", "workers")}
+    return request_for(MECHANISMS, world, models, seeds, out=f"{options['results']}/table.txt", **keys)
 
 
 def _versions(plan: Plan) -> dict[str, str]:

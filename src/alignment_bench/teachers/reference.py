@@ -18,7 +18,7 @@ import numpy as np
 from alignment_bench.digests import generator
 from alignment_bench.feedback import CHANNELS, Ask, Channel, FeedbackRecord, Preference
 from alignment_bench.prompts import Example, Key
-from alignment_bench.reference_points import Point, points, quality, sentence_around
+from alignment_bench.reference_points import Point, points, quality, sentence_around, worth
 
 FINE = "This is fine as it is."
 
@@ -37,9 +37,9 @@ class Reference:
     score_noise: float = field(default=0.8, metadata={"min": 0.0})
     """standard deviation of the noise on the 7-point scale, in points"""
     sharpness: float = field(default=10.0, metadata={"min": 0.0})
-    """comparisons are Bradley-Terry: the odds for the first are exp(sharpness * difference in quality)"""
+    """comparisons are Bradley-Terry: the odds for the first are exp(sharpness * difference in `worth`)"""
     indifference: float = field(default=0.01, metadata={"min": 0.0, "max": 1.0})
-    """a difference in quality up to this is called a tie"""
+    """a difference in `worth` up to this is called a tie"""
 
     def unfit(self, keys: Sequence[Key]) -> str | None:
         """Why it cannot answer about these examples, or None where it can."""
@@ -50,7 +50,8 @@ class Reference:
         """One record per ask, in order; `cost` is filled by the ledger. No reference, no usable answer.
 
         A score is 1 + 6 * quality + noise, rounded and clipped to 1..7, with
-        quality = sqrt(F) - invented / 2 as `alignment_bench.reference_points.quality` defines it.
+        quality = sqrt(F) - invented / 2, at least 0, as `alignment_bench.reference_points` defines it.
+        Comparisons are by `worth`, the same without that floor.
         """
         return [self._answer(channel, ask, seed) for ask in asks]
 
@@ -95,7 +96,7 @@ class Reference:
     def _prefer(
         self, rng: np.random.Generator, texts: Sequence[str], post: str, reference: str
     ) -> Preference:
-        first, second = (quality(text, post, reference) for text in texts)
+        first, second = (worth(text, post, reference) for text in texts)
         gap = first - second
         if abs(gap) <= self.indifference:
             return "tie"

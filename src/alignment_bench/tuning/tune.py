@@ -13,7 +13,7 @@ from math import fsum
 from pathlib import Path
 from typing import Any
 
-from alignment_bench import __version__, provenance, registry, tuned
+from alignment_bench import __version__, provenance, registry
 from alignment_bench.errors import BadInput, Problem
 from alignment_bench.evaluation import Metric
 from alignment_bench.labels import ResolvedLabel
@@ -21,10 +21,11 @@ from alignment_bench.plan import Cell, Setting, make_plan, parts_of
 from alignment_bench.progress import Reporter, say_plainly
 from alignment_bench.results import CellRecord
 from alignment_bench.run import announce, carry_out, open_sandbox, writing_to
-from alignment_bench.search import Fields, searched, trials_of
-from alignment_bench.tuned_files import Entry, Head, Trial, TunedFile, read, write
-from alignment_bench.tuning_request import TuneRequest, main_metric
-from alignment_bench.tuning_table import Curve, render
+from alignment_bench.tuning import tuned
+from alignment_bench.tuning.files import Entry, Head, Trial, TunedFile, read, write
+from alignment_bench.tuning.request import TuneRequest, main_metric
+from alignment_bench.tuning.search import Fields, searched, trials_of
+from alignment_bench.tuning.table import Curve, render
 
 
 @dataclass(frozen=True)

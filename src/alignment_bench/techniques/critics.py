@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Literal, Protocol
 from alignment_bench.completions import Completion
 from alignment_bench.errors import NotApplicable, OverBudget
 from alignment_bench.feedback import Channel
-from alignment_bench.levels import NUMBERS, Bins, exemplars
 from alignment_bench.policy import LogitPolicy
-from alignment_bench.pools import Sample
 from alignment_bench.prompts import Prompt
+from alignment_bench.techniques.levels import NUMBERS, Bins, exemplars
+from alignment_bench.techniques.pools import Sample
 from alignment_bench.training.settings import Settings
 
 if TYPE_CHECKING:

@@ -15,15 +15,15 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any, ClassVar
 
-from alignment_bench import best_of, critiques
 from alignment_bench.completions import Completion, Decoding
-from alignment_bench.critiques import to_criticise, to_refine
 from alignment_bench.digests import derive_seed, digest
 from alignment_bench.errors import NotApplicable
 from alignment_bench.models.storage import load_policy
 from alignment_bench.policy import LogitPolicy, Policy
 from alignment_bench.prompts import Prompt
 from alignment_bench.runtime import Runtime
+from alignment_bench.techniques import best_of, critiques
+from alignment_bench.techniques.critiques import to_criticise, to_refine
 
 
 def speaking(policy: Policy) -> LogitPolicy:
@@ -100,7 +100,8 @@ class SelfRefine(_Wrapped):
         said: list[str | None] = [None] * len(answers)
         if self.settings["feedback"]:
             said = list(self._critiques(prompts, answers, decoding, derive_seed("critique", seed)))
-        asked = [to_refine(p, a, c) for p, a, c in zip(prompts, answers, said, strict=True)]
+        layout = str(self.settings["layout"])
+        asked = [to_refine(p, a, c, layout) for p, a, c in zip(prompts, answers, said, strict=True)]
         return [row[0] for row in self.critic.generate(asked, n=1, decoding=decoding, seed=seed)]
 
 

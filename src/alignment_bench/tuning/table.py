@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from alignment_bench.tuned_files import Entry, Head, Trial, show
+from alignment_bench.tuning.files import Entry, Head, Trial, show
 
 COLUMNS = ("task", "model", "method", "trial", "status", "score", "best_so_far", "fields")
 

@@ -9,11 +9,11 @@ from collections.abc import Callable, Sequence
 from statistics import fmean
 from typing import TYPE_CHECKING
 
-from alignment_bench import critiques
 from alignment_bench.completions import Completion, Decoding
-from alignment_bench.critiques import Part, to_criticise
 from alignment_bench.policy import LogitPolicy
 from alignment_bench.prompts import Prompt
+from alignment_bench.techniques import critiques
+from alignment_bench.techniques.critiques import Part, to_criticise
 
 if TYPE_CHECKING:
     from alignment_bench.lab import Lab

@@ -17,7 +17,7 @@ from typing import Any
 from alignment_bench.errors import BadInput, Problem
 from alignment_bench.labels import ResolvedLabel, ResolvedPart
 from alignment_bench.models.catalog import ModelSource
-from alignment_bench.tuned_files import Entry, TunedFile, own_fields, read, show
+from alignment_bench.tuning.files import Entry, TunedFile, own_fields, read, show
 
 SHIPPED = "shipped"
 OFF = "none"
@@ -84,15 +84,20 @@ def filled(label: ResolvedLabel, file: TunedFile | None, problems: list[Problem]
     """The label with the file's values in the fields that nobody typed.
 
     Values searched for the same composition come first, then those of each part by itself. A problem is
-    appended where a method refuses the values beside what was typed.
+    appended where a method refuses the values beside what was typed, or where two searches hold equally
+    much of the label fixed.
     """
     if file is None:
         return label
     names = tuple(part.name for part in label.parts)
-    whole = _best(file.entries, names, label.parts)
+    try:
+        whole = _best(file, names, label.parts)
+        each = [whole or _best(file, (part.name,), [part]) for part in label.parts]
+    except BadInput as error:
+        problems += error.problems
+        return label
     parts, used = [], []
-    for part in label.parts:
-        entry = whole or _best(file.entries, (part.name,), [part])
+    for part, entry in zip(label.parts, each, strict=True):
         if entry is None or len(entry.trials) < 2:
             parts.append(part)
             continue
@@ -139,15 +144,26 @@ def lines(labels: Sequence[ResolvedLabel], where: str) -> list[str]:
     return said
 
 
-def _best(entries: Sequence[Entry], names: tuple[str, ...], parts: Sequence[ResolvedPart]) -> Entry | None:
-    """The entry for those parts that fixes most of what they have, none of it otherwise."""
+def _best(file: TunedFile, names: tuple[str, ...], parts: Sequence[ResolvedPart]) -> Entry | None:
+    """The entry for those parts that fixes most of what they have, none of it otherwise.
+
+    Raises BadInput where two of them fix equally much: nothing tells which is meant.
+    """
     own = {f"{part.name}.{key}": show(value) for part in parts for key, value in part.fields.items()}
     fitting = [
         entry
-        for entry in entries
+        for entry in file.entries
         if entry.parts == names and all(own.get(key) == show(value) for key, value in entry.fixed.items())
     ]
-    return max(fitting, key=lambda entry: len(entry.fixed), default=None)
+    most = max((len(entry.fixed) for entry in fitting), default=0)
+    closest = [entry for entry in fitting if len(entry.fixed) == most]
+    if len(closest) > 1:
+        label = "+".join(names)
+        both = " and ".join(entry.label for entry in closest)
+        what = f"{file.path}: {both} both hold values for a {label} that is set like both"
+        fix = f"tune that {label} itself, set its fields, or write tuned=none"
+        raise BadInput([Problem("tuned", what, fix)])
+    return closest[0] if closest else None
 
 
 def _part(part: ResolvedPart, entry: Entry, file: TunedFile, problems: list[Problem]) -> ResolvedPart:

@@ -16,8 +16,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 from alignment_bench.completions import Completion
-from alignment_bench.levels import NUMBERS
+from alignment_bench.errors import BadInput, Problem
+from alignment_bench.formatter import Formatter
 from alignment_bench.prompts import Prompt
+from alignment_bench.techniques.levels import NUMBERS
 
 Part = Literal["weakness", "suggestion", "score"]
 EVERY_PART: tuple[Part, ...] = ("weakness", "suggestion", "score")
@@ -92,11 +94,28 @@ def to_criticise(prompt: Prompt, answer: Completion) -> Prompt:
     return prompt.using("critique", completion=answer.text)
 
 
-def to_refine(prompt: Prompt, answer: Completion, critique: str | None) -> Prompt:
-    """The prompt, an answer and its critique, put to a refiner; None: to be improved without words."""
+def rewriting(formatter: Formatter, feedback: bool) -> str:
+    """The layout in which an answer is shown to be rewritten, with its critique or without words.
+
+    It is `refine` or `improve`, and the paper's form of it where a task leaves the answer out of its own.
+    Raises BadInput where neither shows the answer.
+    """
+    plain = "refine" if feedback else "improve"
+    for name in (plain, f"{plain}_paper"):
+        if "{completion}" in formatter.layout(name).user:
+            return name
+    what = f"neither {plain!r} nor '{plain}_paper' of this policy's format shows the answer"
+    raise BadInput([Problem("layout", what, "give one of them a {completion} slot")])
+
+
+def to_refine(prompt: Prompt, answer: Completion, critique: str | None, layout: str) -> Prompt:
+    """The prompt, an answer and its critique, put to a refiner; None: to be improved without words.
+
+    `layout` is that of `rewriting`.
+    """
     if critique is None:
-        return prompt.using("improve", completion=answer.text)
-    return prompt.using("refine", completion=answer.text, critique=critique)
+        return prompt.using(layout, completion=answer.text)
+    return prompt.using(layout, completion=answer.text, critique=critique)
 
 
 def _ended(text: str) -> str:

@@ -179,7 +179,8 @@ def test_trl_is_not_imported_to_plan(small_tldr: Any) -> None:
     import sys
 
     code = (
-        "import sys; from alignment_bench import lab, registry, trl_jobs, online\n"
+        "import sys; from alignment_bench import lab, registry, trl_jobs\n"
+        "from alignment_bench.techniques import online\n"
         "for name in ('dpo', 'kto', 'grpo', 'rloo', 'online_dpo'): registry.load('methods', name)\n"
         "sys.exit(any(name in sys.modules for name in ('trl', 'torch', 'datasets')))"
     )

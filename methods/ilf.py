@@ -1,4 +1,5 @@
-"""ILF, imitation learning from language feedback (Scheurer et al. 2023, arXiv 2303.16755), summaries.
+"""ILF, imitation learning from language feedback: summaries (Scheurer et al. 2023, arXiv 2303.16755) and
+programs (Chen et al. 2023, arXiv 2303.16749).
 
 A round: the current policy answers, the teacher writes one piece of feedback on each answer, the *base*
 refines each answer under its feedback several times, one refinement is selected, and the model is
@@ -27,18 +28,25 @@ Ablation `targets=feedback_and_refinement`: the model learns to write, after pro
 feedback and then the refinement. As in the paper the first answer at test time is the base's, and what
 follows the feedback is the answer; the two parts are learnt and asked for one after the other, in the
 layouts `critique` and `refine`, which in the built-in world together are the one text of the paper.
+
+ILF for code is `failing=30:refiner=trained:refinements=30:selection=passing:rounds=1` under teacher=tests:
+words on programs of tasks that no try solved (the tests', or with `critiques=recorded` people's on the
+programs that they saw), a refiner trained on people's refinements of other tasks, one at random of the
+refinements that pass all tests, each run bought as a score.
+
+Deviations of that: sampling at temperature 1 (paper .8); only distinct, finished refinements are tested;
+recorded first programs are another model's.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar, Literal
 
 from alignment_bench.completions import Completion
-from alignment_bench.errors import BadInput, NotApplicable, OverBudget, Problem
+from alignment_bench.errors import BadInput, NotApplicable, Problem
 from alignment_bench.feedback import Channel
 from alignment_bench.lab import Lab
 from alignment_bench.lessons import Lesson
@@ -46,24 +54,21 @@ from alignment_bench.policy import LogitPolicy, Policy
 from alignment_bench.prompts import Prompt
 from alignment_bench.reward_models import Kind
 from alignment_bench.runtime import Runtime
+from alignment_bench.techniques import criticised, first_answers, refiners
+from alignment_bench.techniques.criticised import BOUGHT, Row
 from alignment_bench.techniques.criticising import CriticiseAndRefine
-from alignment_bench.techniques.refinements import Drawing, shuffled
+from alignment_bench.techniques.refinements import Drawing
 from alignment_bench.techniques.selection import (
     READS_FEEDBACK,
     Candidates,
     Selection,
     audit,
+    audited,
     check_selection,
+    passed,
     select,
 )
 from alignment_bench.tiers import Tier
-
-Row = tuple[Prompt, Completion, str]
-"""a prompt, the first answer to it, and the feedback on that ("" for none)"""
-BOUGHT = ("right", "shuffled", "hidden")
-"""values of `feedback` that buy critiques"""
-AUDITED = 16
-"""answers whose selection is audited by default where InstructRM selects: it may be worse than chance"""
 
 
 @dataclass(frozen=True)
@@ -71,8 +76,9 @@ class ILF:
     """Imitation learning from language feedback: refine under feedback, select, fine-tune the base."""
 
     wrapper: ClassVar[bool] = False
+    from_record: ClassVar[tuple[Channel, ...]] = ("critique",)
 
-    feedback: Literal["right", "none", "shuffled", "own", "hidden"] = "right"
+    feedback: criticised.Feedback = "right"
     """what the refiner is shown: an answer's own feedback, none, another answer's, the base's own critique,
     or none although it is bought (hidden: for the selection alone); all but the first are controls"""
     rounds: int | None = field(default=None, metadata={"min": 1, "tune": ("choice", (1, 2, 3, 5))})
@@ -90,7 +96,19 @@ class ILF:
         default=None, metadata={"tune": ("choice", ("likelihood", "longest", "random"))}
     )
     """instruct_rm (yes/no questions to the base), embedding or overlap (nearness to the feedback),
-    reward_model, likelihood (the base's own), longest or random; None: by model size"""
+    reward_model, likelihood (the base's own), longest, random, or passing (one at random of those to which
+    the teacher gives full marks, if any); None: by model size"""
+    critiques: Literal["fresh", "recorded"] | None = None
+    """bought on answers of the policy's own, or those that the data brings on the answers that it brings;
+    None: fresh, unless the teacher only replays"""
+    failing: int = field(default=0, metadata={"min": 0})
+    """answers to a prompt, none of which may get the teacher's full marks for one to be criticised (0: any
+    first answer is)"""
+    refiner: refiners.Kind = "self"
+    """who refines: the base (self), the base trained on people's refinements in the data's part `refine`, or
+    shown some of them (fewshot); prompts of that part are then not learnt from"""
+    shots: int = field(default=2, metadata={"min": 1})
+    """refinements shown with refiner=fewshot"""
     audit: int | None = field(default=None, metadata={"min": 0})
     """answers on which selection is compared with a random pick by bought scores, within a tenth of the
     budget; None: 16 with instruct_rm, else 0"""
@@ -122,6 +140,16 @@ class ILF:
             problems.append(Problem("selection", what, "choose another, or the control feedback=hidden"))
         if self.feedback == "none" and self.targets == "feedback_and_refinement":
             problems.append(Problem("targets", "there is no feedback to learn", "leave feedback=none out"))
+        if self.critiques == "recorded":
+            if self.feedback not in BOUGHT:
+                what = f"feedback={self.feedback} asks nobody"
+                problems.append(Problem("critiques", what, "leave critiques=recorded out"))
+            if self.rounds not in (None, 1):
+                what = "recorded feedback is on the answers of one round"
+                problems.append(Problem("rounds", what, "rounds=1"))
+            if self.failing:
+                what = "the answers that people criticised are given"
+                problems.append(Problem("failing", what, "leave it out, or critiques=recorded"))
         if self.tries is not None and self.tries <= self.refinements:
             what = f"{self.tries} tries leave none to draw again"
             problems.append(Problem("tries", what, f"give more than the {self.refinements} refinements"))
@@ -149,95 +177,76 @@ class ILF:
         settings = lab.settings(
             learning_rate=self.learning_rate, epochs=self.epochs, batch_size=self.batch_size
         )
-        audits = self._audits(selection, lab)
+        refined, replayed = self.refiner != "self", self.replays(lab)
+        said = first_answers.said(prompts, refined, lab) if refined or replayed else []
+        refiner = refiners.refiner(self.refiner, policy, said, self.layout, self.shots, settings, lab)
+        prompts = first_answers.left_to_learn(prompts, refined, said if replayed else None)
+        audits = audited(selection, self.audit, lab)
         current: Policy = policy
         trained, pool = policy, list[Lesson]()
         drawing = Drawing(self.refinements, self.tries or 2 * self.refinements, self.tidy, self.drop_copies)
-        for number, batch in enumerate(self.batches(prompts, lab, audits)):
-            candidates = self.candidates(number, current, policy, batch, drawing, lab)
+        rounds = 1 if replayed else self.rounds or lab.tier.ilf_rounds
+        tests = self.failing + (self.refinements if selection == "passing" else 0)
+        paid = criticised.affordable(lab, not replayed, tests, len(prompts))
+        for number, batch in enumerate(criticised.batches(prompts, rounds, paid, audits, lab)):
+            if replayed:
+                rows = criticised.replayed(self.feedback, policy, batch, said, lab)
+            else:
+                rows = self.bought(number, policy, current, batch, lab)
+            if not rows:
+                continue
+            candidates = self.candidates(number, refiner, rows, drawing, lab)
+            if selection == "passing":
+                candidates = passed(candidates, lab)
             chosen = select(selection, policy, candidates, reward, lab, f"ilf select {number}")
             if audits and number == 0:
                 audit(selection, candidates, chosen, audits, lab)
-            rows = [
+            lessons = [
                 row for pair in zip(candidates, chosen, strict=True) for row in self.taught(policy, *pair)
             ]
-            pool += rows
-            if rows:
+            pool += lessons
+            if lessons:
                 again = self.retrain == "base"
-                trained = lab.finetune(policy if again else trained, pool if again else rows, settings)
+                trained = lab.finetune(policy if again else trained, pool if again else lessons, settings)
                 current = self.answering(policy, trained, lab)
+        if not pool and (drawing.kept or not drawing.answers):
+            raise NotApplicable("nothing to learn from: no first answer fails, or no refinement passes")
         drawing.report(lab)
         return current
 
-    def batches(self, prompts: Sequence[Prompt], lab: Lab, audits: int = 0) -> list[list[Prompt]]:
-        """The prompts of each round: as many as the budget pays critiques for, split evenly."""
-        paid = lab.feedback.affordable("critique")
-        if audits:
-            # as many critiques fewer as two scores an audited answer cost, whatever the prices
-            paid -= math.ceil(2 * audits * (paid + 1) / lab.feedback.affordable("score"))
-        affordable = min(paid, len(prompts))
-        if affordable < paid:
-            lab.note(f"{affordable} of {paid} affordable critiques: one a training prompt")
-        rounds = min(self.rounds or lab.tier.ilf_rounds, affordable)
-        if rounds < 1:
-            raise OverBudget("the budget does not pay for a single critique: raise budget=")
-        order = [prompts[int(i)] for i in lab.random("prompts").permutation(len(prompts))]
-        size = affordable // rounds
-        return [order[k * size : (k + 1) * size] for k in range(rounds)]
+    def replays(self, lab: Lab) -> bool:
+        """Whether critiques are those that the data brings."""
+        if self.critiques is not None or self.feedback not in BOUGHT:
+            return self.critiques == "recorded"
+        return "critique" not in lab.feedback.channels
+
+    def bought(
+        self, number: int, base: LogitPolicy, current: Policy, prompts: Sequence[Prompt], lab: Lab
+    ) -> list[Row]:
+        """The policy's answers of this round with the feedback on them."""
+        stream = f"ilf round {number}"
+        if self.failing:
+            prompts, answers = first_answers.failing(current, prompts, self.failing, stream, lab)
+        else:
+            answers = [row[0] for row in lab.sample(current, prompts, stream=stream)]
+        if not answers:
+            return []
+        return criticised.critiqued(self.feedback, number, base, prompts, answers, lab)
 
     def candidates(
-        self,
-        number: int,
-        current: Policy,
-        base: LogitPolicy,
-        prompts: Sequence[Prompt],
-        drawing: Drawing,
-        lab: Lab,
+        self, number: int, refiner: refiners.Refiner, rows: Sequence[Row], drawing: Drawing, lab: Lab
     ) -> list[Candidates]:
         """One round's answers with feedback and refinements, where any refinement is usable."""
-        answers = [row[0] for row in lab.sample(current, prompts, stream=f"ilf round {number}")]
-        rows = self.critiqued(number, base, prompts, answers, lab)
         shown = [self.shown(*row) for row in rows]
         unseen = self.feedback == "hidden"
         first, seen = [a.text for _, a, _ in rows], ["" if unseen else critique for _, _, critique in rows]
-        options = drawing.draw(base, shown, first, seen, f"ilf refine {number}", lab)
+        asked = [refiner.asked(prompt) for prompt in shown]
+        options = drawing.draw(refiner.policy, asked, first, seen, f"ilf refine {number}", lab)
         return [
-            Candidates(prompt, asked, answer.text, critique, own)
-            for (prompt, answer, critique), asked, own in zip(rows, shown, options, strict=True)
+            Candidates(prompt, put, answer.text, critique, own)
+            for (prompt, answer, critique), put, own in zip(rows, shown, options, strict=True)
             if own
         ]
-
-    def critiqued(
-        self,
-        number: int,
-        base: LogitPolicy,
-        prompts: Sequence[Prompt],
-        answers: Sequence[Completion],
-        lab: Lab,
-    ) -> list[Row]:
-        """Prompt, answer and feedback ("" for feedback=none) where usable words came."""
-        if self.feedback == "none":
-            return [(prompt, answer, "") for prompt, answer in zip(prompts, answers, strict=True)]
-        if self.feedback == "own":
-            asked = [p.using("critique", completion=a.text) for p, a in zip(prompts, answers, strict=True)]
-            texts = [row[0].text for row in lab.sample(base, asked, stream=f"ilf own critique {number}")]
-        else:
-            records = lab.feedback.critique(prompts, answers)
-            texts = [(r.text or "") if r.ok else "" for r in records]
-        rows = [(p, a, t) for p, a, t in zip(prompts, answers, texts, strict=True) if t.strip()]
-        if len(rows) < len(texts):
-            lab.note(f"{len(texts) - len(rows)} of {len(texts)} critiques were unusable")
-        if not rows:
-            raise NotApplicable("there was no usable critique")
-        if self.feedback != "shuffled":
-            return rows
-        if len(rows) < 2:
-            raise NotApplicable(
-                "a round of one critique cannot be shuffled: fewer rounds, or a larger budget"
-            )
-        order = lab.random("ilf shuffle", number).permutation(len(rows)).tolist()
-        moved = shuffled([critique for _, _, critique in rows], order)
-        return [(p, a, critique) for (p, a, _), critique in zip(rows, moved, strict=True)]
 
     def shown(self, prompt: Prompt, answer: Completion, critique: str) -> Prompt:
         """What the refiner is shown."""
@@ -268,16 +277,18 @@ class ILF:
         return self.selection or tier.selection  # type: ignore[return-value]
 
     def _wanted(self, selection: Selection | None) -> tuple[Channel, ...]:
-        wanted: list[Channel] = ["critique"] if self.feedback in BOUGHT else []
+        fresh = self.feedback in BOUGHT and self.critiques != "recorded"
+        wanted: list[Channel] = ["critique"] if fresh else []
         if selection == "reward_model":
             wanted.append("prefer")
-        if self.audit:
+        if self.audit or self.failing or selection == "passing":
             wanted.append("score")
         return tuple(wanted)
 
     def _check(self, selection: Selection, policy: LogitPolicy) -> None:
         """Raises NotApplicable, before anything is bought, where the policy or its format cannot do it."""
         check_selection(selection, policy)
+        refiners.check_refiner(self.refiner, policy)
         unseen = self.feedback in ("none", "hidden")
         needed = {"improve" + self.layout.removeprefix("refine") if unseen else self.layout}
         if self.targets == "feedback_and_refinement":
@@ -286,19 +297,6 @@ class ILF:
             needed.add("critique")
         if missing := sorted(needed - set(policy.formatter.layouts)):
             raise NotApplicable(f"this task and model have no layout {', '.join(missing)}")
-
-    def _audits(self, selection: Selection, lab: Lab) -> int:
-        """Answers whose selection is audited: what was asked for, as far as a tenth of the budget pays."""
-        wanted = self.audit if self.audit is not None else AUDITED if selection == "instruct_rm" else 0
-        if not wanted:
-            return 0
-        if "score" not in lab.feedback.channels:
-            lab.note(f"the lift of selection by {selection} was not audited: the teacher gives no scores")
-            return 0
-        audits = min(wanted, lab.feedback.affordable("score") // 20)
-        if not audits:
-            lab.note(f"the lift of selection by {selection} was not audited: the budget is too small")
-        return audits
 
 
 PLUGIN = ILF

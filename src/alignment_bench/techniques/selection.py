@@ -4,14 +4,16 @@ InstructRM (Scheurer et al. 2023, arXiv 2303.16755): several yes/no questions ab
 feedback; p(positive) / (p(positive) + p(negative)) over the two answer tokens, averaged over questions as
 probabilities; the argmax is taken. `embedding` is the choice of Scheurer et al. 2022 (arXiv 2204.14146): the
 refinement nearest to the feedback. `overlap` is the same idea without a model: the share of the feedback's
-content words that the refinement has.
+content words that the refinement has. `passing` is the choice of ILF for code (Chen et al. 2023, arXiv
+2303.16749): one at random of those that pass all tests, as the teacher's full marks tell; an answer without
+any is left out (`passed`).
 """
 
 from __future__ import annotations
 
 import statistics
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 from alignment_bench import embedding
@@ -20,11 +22,16 @@ from alignment_bench.errors import NotApplicable
 from alignment_bench.policy import LogitPolicy
 from alignment_bench.prompts import Prompt
 from alignment_bench.reward_models import RewardModel
+from alignment_bench.techniques.first_answers import full
 
 if TYPE_CHECKING:
     from alignment_bench.lab import Lab
 
-Selection = Literal["instruct_rm", "embedding", "overlap", "reward_model", "likelihood", "longest", "random"]
+Selection = Literal[
+    "instruct_rm", "embedding", "overlap", "reward_model", "likelihood", "longest", "random", "passing"
+]
+AUDITED = 16
+"""answers whose selection is audited by default where InstructRM selects: it may be worse than chance"""
 READS_FEEDBACK: tuple[Selection, ...] = ("instruct_rm", "embedding", "overlap")
 """selections that compare a refinement with the feedback, and mean nothing without any"""
 
@@ -68,6 +75,21 @@ def select(
     return chosen
 
 
+def passed(candidates: Sequence[Candidates], lab: Lab) -> list[Candidates]:
+    """The candidate sets with their options at full marks alone, one bought score an option; sets without any
+    are left out."""
+    flat = [(c.prompt, option) for c in candidates for option in c.options]
+    records = iter(lab.feedback.score([p for p, _ in flat], [option for _, option in flat]))
+    kept, count = [], 0
+    for c in candidates:
+        options = [option for option in c.options if full(next(records))]
+        count += len(options)
+        if options:
+            kept.append(replace(c, options=options))
+    lab.note(f"{count} of {len(flat)} refinements pass, of {len(kept)} out of {len(candidates)} answers")
+    return kept
+
+
 def score(
     selection: Selection,
     policy: LogitPolicy,
@@ -78,7 +100,7 @@ def score(
 ) -> list[float]:
     """What each option is ranked by; comparable within one candidate set only."""
     options = [option for _, option in flat]
-    if selection == "random":
+    if selection in ("random", "passing"):
         drawn: list[float] = lab.random(stream).random(len(flat)).tolist()
         return drawn
     if selection == "longest":
@@ -131,6 +153,21 @@ def instruct_rm(policy: LogitPolicy, flat: Sequence[tuple[Candidates, Completion
         for i, (yes, no) in enumerate(lab.answer_probabilities(policy, asked, answers)):
             sums[i] += yes / (yes + no) if yes + no > 0 else 0.5
     return [value / len(layouts) for value in sums]
+
+
+def audited(selection: Selection, wanted: int | None, lab: Lab) -> int:
+    """Answers whose selection is audited: what was asked for (None: by selection), as far as a tenth of the
+    budget pays."""
+    wanted = wanted if wanted is not None else AUDITED if selection == "instruct_rm" else 0
+    if not wanted:
+        return 0
+    if "score" not in lab.feedback.channels:
+        lab.note(f"the lift of selection by {selection} was not audited: the teacher gives no scores")
+        return 0
+    audits = min(wanted, lab.feedback.affordable("score") // 20)
+    if not audits:
+        lab.note(f"the lift of selection by {selection} was not audited: the budget is too small")
+    return audits
 
 
 def audit(

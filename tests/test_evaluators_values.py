@@ -337,7 +337,7 @@ def test_the_doubles_here_meet_the_contracts() -> None:
 
 
 def test_a_win_rate_against_base_is_not_pulled_to_a_half_by_shared_random_numbers() -> None:
-    from alignment_bench.evaluators.win_rate import _others
+    from alignment_bench.judging.matches import others_than
 
-    assert _others(["a", "b", "c"], 1) == ["a", "c"]
-    assert _others(["a"], 0) == ["a"]  # one sample: there is no other
+    assert others_than(["a", "b", "c"], 1) == ["a", "c"]
+    assert others_than(["a"], 0) == ["a"]  # one sample: there is no other

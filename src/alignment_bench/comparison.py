@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from alignment_bench.digests import canonical, digest
 from alignment_bench.evaluation import Better
+from alignment_bench.judging import length_control
 from alignment_bench.results import CellRecord, Status
 from alignment_bench.statistics import Array, Interval, interval, paired
 
@@ -127,10 +128,19 @@ def _block(setting: Setting, cells: Sequence[CellRecord]) -> Block:
     columns = _columns(lines)
     base = next((line for line in lines if line.label == BASE), None)
     found: list[dict[str, Estimate]] = [{} for _ in lines]
+    controlled = length_control.controlled(
+        {line.label: {one: _scores(line, one, prompts) for one in length_control.INPUTS} for line in lines},
+        base.label if base else None,
+    )
     for column in columns:
-        reference = _scores(base, column.name, prompts) if base else {}
+
+        def of(line: Line, name: str = column.name) -> Mapping[int, Array]:
+            fitted = name == length_control.METRIC
+            return controlled[line.label] if fitted else _scores(line, name, prompts)
+
+        reference = of(base) if base else {}
         for line, estimates in zip(lines, found, strict=True):
-            scores = reference if line is base else _scores(line, column.name, prompts)
+            scores = reference if line is base else of(line)
             estimates[column.name] = _estimate(line, column, scores, reference, base, prompts.clusters)
     done = (replace(line, estimates=own) for line, own in zip(lines, found, strict=True))
     return Block(setting, columns, tuple(done))
@@ -215,6 +225,8 @@ def _columns(lines: Sequence[Line]) -> tuple[Column, ...]:
     for line in lines:
         for cell in line.cells:
             for metric in cell.scores:
+                if metric.name in length_control.INPUTS:
+                    continue
                 columns.setdefault(metric.name, Column(metric.name, metric.unit, metric.better))
                 if not metric.missing and cell.seed in line.seeds:
                     scored.add(metric.name)

@@ -23,6 +23,7 @@ from alignment_bench.comparison import (
 )
 from alignment_bench.errors import BadInput, Problem
 from alignment_bench.evaluation import Better
+from alignment_bench.judging import cards
 from alignment_bench.results import CellRecord, Status, Unreadable, read_all
 from alignment_bench.statistics import holm, p_value
 
@@ -122,6 +123,7 @@ def render(results: Path, format: str, filters: Mapping[str, tuple[str, ...]]) -
     from alignment_bench.table_layout import render_blocks
 
     records, unreadable = read_all(results)
+    records = cards.marked(records, results)
     # stored by digest: an order that means something to a reader, and is the same after every run
     records.sort(key=lambda cell: (cell.label, cell.seed, cell.fold))
     if not records and not unreadable:

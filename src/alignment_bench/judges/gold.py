@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from alignment_bench.feedback import Verdict
+from alignment_bench.pointing import Raised
 from alignment_bench.prompts import Key, Prompt
+from alignment_bench.world import points
 from alignment_bench.world.genre import Facts, Genre
 from alignment_bench.world.genres import GENRES
 
@@ -58,6 +60,16 @@ class Gold:
                 for i, value in zip(where, table[mark], strict=True):
                     values[mark][i] = value
         return values
+
+    def point(
+        self, prompts: Sequence[Prompt], keys: Sequence[Key], texts: Sequence[str]
+    ) -> list[Raised | None]:
+        """The remark on each text's costliest flaw; None where there is none."""
+        return [points.point(*row) for row in zip(prompts, keys, texts, strict=True)]
+
+    def heeded(self, keys: Sequence[Key], raised: Sequence[Raised], texts: Sequence[str]) -> list[bool]:
+        """Whether each text is rid of the flaw that was pointed at."""
+        return [points.heeded(*row) for row in zip(keys, raised, texts, strict=True)]
 
     def caption(self) -> str:
         """One line for the table's caption."""

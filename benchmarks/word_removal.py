@@ -1,8 +1,8 @@
 """Word removal: repeat a text without the words that are named, and change nothing else.
 
-Built in: texts of `alignment_bench.world`, with one right answer each. In the original task (Scheurer et al.)
-the words are offensive, the texts have 25 words, and models answer greedily; `exact_match` here is at the
-task's decoding. The layouts are for models that read plain English.
+Built in: texts of `alignment_bench.world`, with one right answer each. The source `word_removal` makes the
+original task (Scheurer et al.): 27 cells of 50 prompts, answered greedily (`exact_match_greedy`), for models
+that read plain English, as do the layouts.
 """
 
 from __future__ import annotations
@@ -33,21 +33,22 @@ LAYOUTS = {
     ),
 }
 COLUMNS: Mapping[str, str] = {}
-"""none: there are built-in prompts only"""
+"""none: there are built-in prompts, and those of the source"""
 
 PLUGIN = Task(
     name="word_removal",
     version="1",
-    summary="Repeat a text without the named words, and change nothing else: built-in texts, exact answers",
+    summary="Repeat a text without the named words, and change nothing else: built-in, or the original task",
     builtin="alignment_bench.world.tasks:word_removal",
     decoding=Decoding(temperature=0.3, max_tokens=48),
     layouts=LAYOUTS,
-    teachers=("annotators",),
-    judges=("gold",),
+    teachers=("annotators", "reference"),
+    judges=("gold", "exact"),
     evaluators=("quality", "exact_match", "win_rate", "rouge", "kl", "length", "nll_reference"),
     licence="Apache-2.0",
     citation="Scheurer et al. 2022, arXiv 2204.14146; Scheurer et al. 2023, arXiv 2303.16755",
     main_metric="quality",
     columns=COLUMNS,
+    sources=("word_removal",),
     real_decoding=Decoding(temperature=0.3, top_p=0.95, max_tokens=64),
 )

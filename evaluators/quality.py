@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from alignment_bench.evaluation import AT_ONE, AT_TASK, GREEDY, Evidence, Metric, Needs, SampleSpec, Scores
 from alignment_bench.feedback import Judge
-from alignment_bench.per_prompt import average, flatten
+from alignment_bench.per_prompt import average, flatten, lacks
 from alignment_bench.policy import Policy
 
 _SPECS = {"quality": AT_TASK, "quality_t1": AT_ONE, "quality_greedy": GREEDY}
@@ -38,6 +38,9 @@ class Quality:
             return {name: Scores(missing=reason) for name in _SPECS}
         result = {}
         for name, spec in _SPECS.items():
+            if spec.name not in evidence.samples:
+                result[name] = Scores(missing=lacks(spec))
+                continue
             rows = flatten(evidence.prompts, evidence.keys, evidence.samples[spec.name])
             values = judge.score(
                 [row.prompt for row in rows],

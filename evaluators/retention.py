@@ -1,8 +1,11 @@
-"""What is kept of everything else: greedy quality on the other built-in tasks of the same world.
+"""What is kept of everything else: greedy quality on the other built-in tasks of the same world, and text.
 
 Only by request (`evaluators=quality,retention`): it answers the other tasks' test prompts as well. Against
 the base, paired, it says what training on one task did to the rest. Prompt i of the row stands for the i-th
 test prompt of every other task. Drawing these answers is not booked as anybody's cost.
+
+`text_nll` asks the same of language itself: how surprising the held-out prompts' own words are, read as plain
+text. Nothing is trained on them: methods train on answers to other prompts.
 """
 
 from __future__ import annotations
@@ -13,7 +16,7 @@ from dataclasses import dataclass, replace
 from statistics import fmean
 from typing import ClassVar
 
-from alignment_bench import registry
+from alignment_bench import plain_text, registry
 from alignment_bench.completions import Decoding
 from alignment_bench.data import builtin
 from alignment_bench.evaluation import Evidence, Metric, Needs, Scores
@@ -24,20 +27,38 @@ _ID = re.compile(r"(?P<task>\w+)-(?P<world>\d+)-test-\d+")
 
 @dataclass(frozen=True)
 class Retention:
-    """Mean quality, by the judge's own scale, on the other tasks with built-in prompts; n/a elsewhere."""
+    """Mean quality, by the judge's own scale, on the other tasks with built-in prompts; n/a elsewhere.
 
-    metrics: ClassVar[tuple[Metric, ...]] = (Metric("retention", "0-1", "higher"),)
+    `text_nll`: nats per token of the test prompts' text after its first token, without any layout or
+    condition; it needs weights, and no world.
+    """
+
+    metrics: ClassVar[tuple[Metric, ...]] = (
+        Metric("retention", "0-1", "higher"),
+        Metric("text_nll", "nat/token", "lower"),
+    )
     needs: ClassVar[Needs] = Needs(executes=True)  # the answers to the code task
 
     def __call__(self, evidence: Evidence) -> Mapping[str, Scores]:
-        """One value a prompt: the mean over the other tasks."""
-        reason, others = _others(evidence)
-        if reason:
-            return {"retention": Scores(missing=reason)}
-        columns = [_quality(evidence, task, data) for task, data in others]
-        names = ", ".join(task.name for task, _ in others)
-        means = tuple(fmean(values) for values in zip(*columns, strict=True))
-        return {"retention": Scores(means, note=f"greedy quality on {names}")}
+        """One value a prompt: the mean over the other tasks, and over the tokens of its own text."""
+        return {"retention": _kept(evidence), "text_nll": _text(evidence)}
+
+
+def _kept(evidence: Evidence) -> Scores:
+    reason, others = _others(evidence)
+    if reason:
+        return Scores(missing=reason)
+    columns = [_quality(evidence, task, data) for task, data in others]
+    names = ", ".join(task.name for task, _ in others)
+    means = tuple(fmean(values) for values in zip(*columns, strict=True))
+    return Scores(means, note=f"greedy quality on {names}")
+
+
+def _text(evidence: Evidence) -> Scores:
+    model = plain_text.reader_of(evidence.policy)
+    if model is None:
+        return Scores(missing="the policy has no weights of its own to read text with")
+    return Scores(tuple(model.nll([prompt.text for prompt in evidence.prompts])))
 
 
 def _others(evidence: Evidence) -> tuple[str, list[tuple[Task, TaskData]]]:

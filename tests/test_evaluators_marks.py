@@ -78,7 +78,7 @@ def test_they_count_each_prompts_marked_samples(name: str) -> None:
     other = next(word for word in ("rude", "exact", "passed") if word != mark)
     texts = [[f"{mark} a", mark, f"b {mark} {other}", "a"], ["", other, "x", "y"], [mark] * 4]
     scores = run(name, ByWord(), texts)
-    assert set(scores) == {METRICS[name]}
+    assert METRICS[name] in scores
     assert scores[METRICS[name]].values == (0.75, 0.0, 1.0)
     assert not scores[METRICS[name]].missing
 
@@ -93,7 +93,7 @@ def test_what_cannot_be_counted_says_why(name: str) -> None:
         "carry no facts": Gold(),
     }
     for reason, judge in reasons.items():
-        (scores,) = run(name, judge, [["a"], ["b"]]).values()
+        scores = run(name, judge, [["a"], ["b"]])[METRICS[name]]
         assert reason in scores.missing and scores.values == ()
 
 

@@ -1,7 +1,8 @@
 """TL;DR summarisation: one sentence for a forum post.
 
-Built in: the templated posts of `alignment_bench.world`, with gold quality. On data of your own: real
-posts with a written summary each (the columns of `Task.columns`), judged against that summary. The
+Built in: the templated posts of `alignment_bench.world`, with gold quality. On published data (`sources`) and
+data of your own (the columns of `Task.columns`): real posts with a written summary each, judged against that
+summary; SLF5K and the comparisons of Stiennon et al. bring people's feedback, for teacher=recorded. The
 layouts are for models that read plain English. The short ones are the defaults because a small model
 handles them best; `refine_paper` and `improve_paper` follow Scheurer et al. 2023 (arXiv 2303.16755), whose
 five questions for choosing a refinement are the `accept_*` layouts, in our own words. `describe_paper` is
@@ -83,11 +84,11 @@ LAYOUTS = {
 PLUGIN = Task(
     name="tldr",
     version="2",
-    summary="Summarise a forum post in one sentence: built-in posts with gold quality, or your own data",
+    summary="Summarise a forum post in one sentence: built-in with gold quality, published, or your own",
     builtin="alignment_bench.world.tasks:tldr",
     decoding=Decoding(temperature=0.3, max_tokens=48),
     layouts=LAYOUTS,
-    teachers=("annotators", "reference"),
+    teachers=("annotators", "reference", "recorded"),
     judges=("gold", "reference_panel"),
     evaluators=(
         "quality",
@@ -99,8 +100,15 @@ PLUGIN = Task(
         "similarity",
         "grounding",
     ),
-    licence="Apache-2.0 (the built-in posts; data of your own keeps its own licence)",
+    licence="Apache-2.0 (the built-in posts; all other data keeps its own licence)",
     citation="Stiennon et al. 2020, arXiv 2009.01325 (the task); Scheurer et al. 2023, arXiv 2303.16755",
     main_metric="quality",
     real_decoding=Decoding(temperature=0.7, top_p=0.95, max_tokens=48),
+    sources=(
+        "summarize_from_feedback",
+        "summarize_from_feedback_axis",
+        "slf5k",
+        "tldr_filtered",
+        "tldr_posts",
+    ),
 )

@@ -61,6 +61,7 @@ class ALT:
     """Learn every answer after feedback on it in words, then ask for the best."""
 
     wrapper: ClassVar[bool] = False
+    from_record: ClassVar[tuple[Channel, ...]] = ("prefer",)
 
     variant: Literal["rm", "lmc", "lmu", "steer"] = "rm"
     """feedback: a reward model's quantile as a phrase, a category, a critic's sentence, or an attribute"""

@@ -37,6 +37,7 @@ class BestOfN:
     """Sample n answers, return the one a reward model scores highest; wraps any policy."""
 
     wrapper: ClassVar[bool] = True
+    from_record: ClassVar[tuple[Channel, ...]] = ("prefer",)
     stands_alone: ClassVar[bool] = True
     wants: ClassVar[tuple[Channel, ...]] = ("prefer",)
 

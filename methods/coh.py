@@ -12,14 +12,15 @@ answers. Everything else is equal between forms, comparisons and passes included
 thus takes fewer steps. `marker` is what the trained model is asked for; `bad` and `none` are controls, and
 share every training job with `good`.
 
-Deviations: pairs are the policy's own samples, as for every method of preferences here, not those of a
-recorded data set, and ties are dropped; a chain is learned as two lessons with the same log-probability as
-the one long sequence, and a first answer that several sequences share is read once with their number as its
-weight; no packing across examples; the loss is a mean over the answer tokens of a batch, not a mean of means
-over packed rows; inside a chain the first answer is followed by the end of sequence only where the task's
-layout has it; plain text is of the kind the base was pretrained on where that is known, else training prompts
-(paper: C4), one beside every fourth answer, at the code's weight .01; phrases are in our own words, the same
-for every task, and "bad" stands for the paper's "unhelpful"; the paper's learning rate is unpublished.
+Deviations: pairs are the policy's own samples, as for every method of preferences here, and those of a
+recorded data set (the paper's) where the teacher is `recorded`; ties are dropped; a chain is learned as two
+lessons with the same log-probability as the one long sequence, and a first answer that several sequences
+share is read once with their number as its weight; no packing across examples; the loss is a mean over the
+answer tokens of a batch, not a mean of means over packed rows; inside a chain the first answer is followed by
+the end of sequence only where the task's layout has it; plain text is of the kind the base was pretrained on
+where that is known, else training prompts (paper: C4), one beside every fourth answer, at the code's weight
+.01; phrases are in our own words, the same for every task, and "bad" stands for the paper's "unhelpful"; the
+paper's learning rate is unpublished.
 """
 
 from __future__ import annotations
@@ -66,6 +67,7 @@ class ChainOfHindsight:
     """Chain of Hindsight: learn good and bad answers under phrases that say so, ask for a good one."""
 
     wrapper: ClassVar[bool] = False
+    from_record: ClassVar[tuple[Channel, ...]] = ("prefer",)
     wants: ClassVar[tuple[Channel, ...]] = ("prefer",)
 
     form: Form = "mixed"

@@ -4,6 +4,9 @@ The policy's own answers are criticised by the teacher, and the policy learns to
 prompt and answer, and nothing else. At test time it answers the plain prompt; whether judging answers has
 taught it to write better ones is the question.
 
+Where the teacher only replays, the recorded critiques of the recorded answers are learned instead, as in the
+paper; `answers` then changes nothing.
+
 Deviations: the noisy answers are the policy's own (the paper: answers collected on the web, or a larger
 model's), their critiques a sentence or two of bought feedback (the paper: a page of a large model's
 reasoning with a verdict), learned as the teacher wrote them; answers are not trained on at all; no validation
@@ -16,6 +19,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import ClassVar, Literal
 
+from alignment_bench.completions import Completion
 from alignment_bench.errors import NotApplicable, OverBudget
 from alignment_bench.feedback import Channel
 from alignment_bench.lab import Lab
@@ -30,6 +34,7 @@ class CritiqueFineTuning:
 
     wrapper: ClassVar[bool] = False
     wants: ClassVar[tuple[Channel, ...]] = ("critique",)
+    from_record: ClassVar[tuple[Channel, ...]] = ("critique",)
 
     answers: Literal["own", "greedy"] = "own"
     """whose critiques are bought: the policy's samples at temperature 1, or its greedy answers"""
@@ -43,6 +48,35 @@ class CritiqueFineTuning:
     def align(self, policy: LogitPolicy, prompts: Sequence[Prompt], lab: Lab) -> Policy:
         """The policy fine-tuned on as many critiques as the budget pays for."""
         policy.formatter.layout("critique")
+        replayed = "critique" not in lab.feedback.channels
+        rows = self.recorded(policy, prompts, lab) if replayed else self.bought(policy, prompts, lab)
+        settings = lab.settings(
+            learning_rate=self.learning_rate, epochs=self.epochs, batch_size=self.batch_size
+        )
+        return lab.finetune(policy, rows, settings)
+
+    def recorded(
+        self, policy: LogitPolicy, prompts: Sequence[Prompt], lab: Lab
+    ) -> list[tuple[Prompt, Completion]]:
+        """Prompt with recorded answer, and the recorded critique of it, as far as the budget reaches."""
+        asked = {prompt.id: prompt for prompt in prompts}
+        records = lab.feedback.recorded("critique")
+        if not records:
+            raise OverBudget("the budget does not pay for a single critique: raise budget=")
+        lab.note(f"{len(records)} recorded critiques of recorded answers")
+        return [
+            (
+                asked[r.prompt_id].using("critique", completion=r.completions[0]),
+                policy.encode(r.text, "critique"),
+            )
+            for r in records
+            if r.text
+        ]
+
+    def bought(
+        self, policy: LogitPolicy, prompts: Sequence[Prompt], lab: Lab
+    ) -> list[tuple[Prompt, Completion]]:
+        """Prompt with an answer of the policy's own, and the critique bought of it."""
         order = [prompts[int(i)] for i in lab.random("prompts").permutation(len(prompts))]
         paid = lab.feedback.affordable("critique")
         chosen = order[:paid]
@@ -64,10 +98,7 @@ class CritiqueFineTuning:
             lab.note(f"{len(records) - len(rows)} of {len(records)} critiques were unusable")
         if not rows:
             raise NotApplicable("the teacher wrote no usable critique")
-        settings = lab.settings(
-            learning_rate=self.learning_rate, epochs=self.epochs, batch_size=self.batch_size
-        )
-        return lab.finetune(policy, rows, settings)
+        return rows
 
 
 PLUGIN = CritiqueFineTuning

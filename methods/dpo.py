@@ -30,6 +30,7 @@ class DPO:
     """Direct preference optimisation on comparisons of the policy's own samples."""
 
     wrapper: ClassVar[bool] = False
+    from_record: ClassVar[tuple[Channel, ...]] = ("prefer",)
     wants: ClassVar[tuple[Channel, ...]] = ("prefer",)
 
     beta: float = field(default=0.1, metadata={"min": 1e-6, "tune": ("log", 0.03, 1.0)})

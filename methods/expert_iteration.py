@@ -37,6 +37,7 @@ class ExpertIteration:
     """Rounds of sampling, keeping the reward model's best, and fine-tuning on it (RAFT, ReST-EM)."""
 
     wrapper: ClassVar[bool] = False
+    from_record: ClassVar[tuple[Channel, ...]] = ("prefer",)
 
     reward: Literal["model", "teacher"] = "model"
     """score samples with a reward model, or ask the teacher for every one (raw scores, its own scale)"""

@@ -31,6 +31,7 @@ class GRPO:
     """Group relative policy optimisation against a reward model: the group is the baseline."""
 
     wrapper: ClassVar[bool] = False
+    from_record: ClassVar[tuple[Channel, ...]] = ("prefer",)
 
     reward: Literal["model", "teacher"] = "model"
     """score rollouts with a reward model, or ask the teacher for every one (raw scores, its own scale)"""

@@ -36,6 +36,7 @@ class KTO:
     """Kahneman-Tversky optimisation on completions labelled desirable or undesirable."""
 
     wrapper: ClassVar[bool] = False
+    from_record: ClassVar[tuple[Channel, ...]] = ("prefer",)
 
     labels: Literal["comparisons", "score"] = "comparisons"
     """label winners and losers of comparisons, or scores above and below their median"""

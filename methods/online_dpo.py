@@ -57,6 +57,11 @@ class OnlineDPO:
         if self.rollouts is not None:
             online.groups(self.rollouts, PAIR)
 
+    @property
+    def from_record(self) -> tuple[Channel, ...]:
+        """Comparisons for the reward model; every pair of its own needs a fresh one."""
+        return ("prefer",) if self.labels == "model" else ()
+
     def align(self, policy: LogitPolicy, prompts: Sequence[Prompt], lab: Lab) -> Policy:
         """The policy after training; its course is a footnote."""
         tier = lab.tier

@@ -37,6 +37,7 @@ class PPO:
     """Proximal policy optimisation against a reward model bought from the budget."""
 
     wrapper: ClassVar[bool] = False
+    from_record: ClassVar[tuple[Channel, ...]] = ("prefer",)
 
     reward: Literal["model", "teacher"] = "model"
     """score rollouts with a reward model, or ask the teacher for every one (raw scores, its own scale)"""

@@ -41,6 +41,7 @@ class Quark:
     """Learn a growing pool of answers after their reward quantile, then ask for the best quantile."""
 
     wrapper: ClassVar[bool] = False
+    from_record: ClassVar[tuple[Channel, ...]] = ("prefer",)
 
     reward: Literal["model", "teacher"] = "model"
     """score answers with a reward model, or ask the teacher for every one"""

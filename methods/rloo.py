@@ -29,6 +29,7 @@ class RLOO:
     """REINFORCE against a reward model, with the other completions of a prompt as baseline."""
 
     wrapper: ClassVar[bool] = False
+    from_record: ClassVar[tuple[Channel, ...]] = ("prefer",)
 
     reward: Literal["model", "teacher"] = "model"
     """score rollouts with a reward model, or ask the teacher for every one (raw scores, its own scale)"""

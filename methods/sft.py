@@ -3,7 +3,8 @@
 `reference` buys written answers (the `demonstrate` channel) for as many prompts as the budget pays;
 `teacher` samples one answer a prompt and buys the teacher's refinement of it (`refine`); `own` trains on
 the policy's own samples, unselected, for as many prompts as `reference` would buy: the control that shows
-what fine-tuning on one's own text does without any feedback.
+what fine-tuning on one's own text does without any feedback. Where the teacher only replays, `reference` and
+`teacher` train on recorded answers and refinements in the data's order, several a prompt where there are.
 
 Deviation from the papers that use it as a baseline (for instance ILF, arXiv 2303.16755): loss on the
 completion only, prompt loss weight 0.
@@ -28,6 +29,7 @@ class SFT:
     """Supervised fine-tuning on references, own samples or the teacher's refinements."""
 
     wrapper: ClassVar[bool] = False
+    from_record: ClassVar[tuple[Channel, ...]] = ("demonstrate", "refine")
 
     source: Literal["reference", "own", "teacher"] = "reference"
     """whose answers it trains on"""
@@ -46,6 +48,11 @@ class SFT:
 
     def align(self, policy: LogitPolicy, prompts: Sequence[Prompt], lab: Lab) -> Policy:
         """The policy after fine-tuning on the source's answers."""
+        settings = lab.settings(
+            learning_rate=self.learning_rate, epochs=self.epochs, batch_size=self.batch_size
+        )
+        if self.source != "own" and not set(self.wants) <= set(lab.feedback.channels):
+            return lab.finetune(policy, self.recorded(policy, prompts, lab), settings)
         order = [prompts[int(i)] for i in lab.random("prompts").permutation(len(prompts))]
         channel: Channel = "refine" if self.source == "teacher" else "demonstrate"
         paid = lab.feedback.affordable(channel)
@@ -54,10 +61,19 @@ class SFT:
             lab.note(f"{len(chosen)} of {paid} affordable answers: one a training prompt")
         if not chosen:
             raise OverBudget(f"the budget does not pay for a single {channel} act: raise budget=")
-        settings = lab.settings(
-            learning_rate=self.learning_rate, epochs=self.epochs, batch_size=self.batch_size
-        )
         return lab.finetune(policy, self.answers(policy, chosen, lab), settings)
+
+    def recorded(
+        self, policy: LogitPolicy, prompts: Sequence[Prompt], lab: Lab
+    ) -> list[tuple[Prompt, Completion]]:
+        """Rows to train on of what was written before."""
+        (channel,) = self.wants
+        asked = {prompt.id: prompt for prompt in prompts}
+        records = lab.feedback.recorded(channel)
+        if not records:
+            raise OverBudget(f"the budget does not pay for a single {channel} act: raise budget=")
+        lab.note(f"{len(records)} recorded answers trained on")
+        return [(asked[r.prompt_id], policy.encode(r.text)) for r in records if r.text]
 
     def answers(
         self, policy: LogitPolicy, prompts: Sequence[Prompt], lab: Lab

@@ -95,6 +95,12 @@ def reachable() -> ModuleType:
     return _helper("reachable")
 
 
+@pytest.fixture(scope="session")
+def fake_endpoint() -> ModuleType:
+    """The module `fake_endpoint.py`."""
+    return _helper("fake_endpoint")
+
+
 @pytest.fixture
 def small_tldr(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, small_world: ModuleType):  # type: ignore[no-untyped-def]
     """Commands on a built-in world of 24 training and 12 test posts; see `small_world.SmallWorld`."""

@@ -15,10 +15,11 @@ from hypothesis import strategies as st
 from alignment_bench import controller, registry, run
 from alignment_bench.completions import Decoding
 from alignment_bench.digests import derive_seed
-from alignment_bench.methods import ilf
 from alignment_bench.models import loading
 from alignment_bench.models.storage import load_policy
 from alignment_bench.policy import LogitPolicy, Policy
+from alignment_bench.techniques import criticised
+from alignment_bench.techniques.refinements import shuffled
 from alignment_bench.work import Work
 
 SMALL = {
@@ -131,7 +132,7 @@ def test_whose_feedback_ilf_shows(
     with (
         small_world.calls_of(Work, "sample", monkeypatch) as sampled,
         small_world.calls_of(controller.Controller, "_ask", monkeypatch) as asked,
-        small_world.calls_of(ilf, "shuffled", monkeypatch) as moved,
+        small_world.calls_of(criticised, "shuffled", monkeypatch) as moved,
     ):
         aligned = small_tldr.align(cell)
     shown = {p.id: dict(p.slots) for p in refinements_of(sampled)}
@@ -152,14 +153,14 @@ def test_whose_feedback_ilf_shows(
     for (texts, order), _ in moved:
         # texts can be equal by chance, so places are told apart by number
         places = [str(i) for i in range(len(texts))]
-        assert all(a != b for a, b in zip(places, ilf.shuffled(places, order), strict=True))
+        assert all(a != b for a, b in zip(places, shuffled(places, order), strict=True))
 
 
 @given(st.integers(2, 12).flatmap(lambda n: st.permutations(range(n))))
 def test_a_shuffle_leaves_nobody_their_own(order: list[int]) -> None:
     """Along any cycle of two or more, and everybody gets one."""
     texts = [f"critique {i}" for i in range(len(order))]
-    moved = ilf.shuffled(texts, order)
+    moved = shuffled(texts, order)
     assert sorted(moved) == sorted(texts)
     assert all(a != b for a, b in zip(texts, moved, strict=True))
 

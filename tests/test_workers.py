@@ -97,7 +97,7 @@ def test_as_many_workers_as_fit(monkeypatch: pytest.MonkeyPatch) -> None:
     assert workers.count(0, cells_like(100)) == 1
 
 
-@pytest.mark.parametrize("task", registry.shipped("tasks"))
+@pytest.mark.parametrize("task", [n for n in registry.shipped("tasks") if registry.load("tasks", n).builtin])
 def test_cells_travel(task: str, tmp_path: Path) -> None:
     plan = make_plan(parse(["methods=sft,best_of_n", f"task={task}", f"results={tmp_path}"]), print)
     cells = tuple(plan.cells())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -78,7 +79,8 @@ def test_a_world_is_a_function_of_its_seed(name: str) -> None:
 
 @pytest.mark.parametrize("name", sorted(set(TASKS) - {"tldr"}))
 def test_own_data_is_refused_in_one_line(name: str, tmp_path: Path) -> None:
-    """These tasks have built-in prompts only, for now."""
+    """Where a task reads neither plain columns nor published data sets."""
+    task = replace(registry.load("tasks", name), sources=())
     file = tmp_path / "own.jsonl"
     file.write_text('{"prompt": "a", "reference": "b"}\n')
     for options in (
@@ -86,7 +88,7 @@ def test_own_data_is_refused_in_one_line(name: str, tmp_path: Path) -> None:
         TaskOptions(data="no/such", columns=("prompt:x",), holdout=2),
     ):
         with pytest.raises(BadInput) as caught:
-            data.task_data(registry.load("tasks", name), options)
+            data.task_data(task, options)
         (problem,) = caught.value.problems
         assert problem.field == "task.data" and "built-in prompts only" in problem.message
         assert problem.fix == "drop task.data"

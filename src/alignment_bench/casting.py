@@ -10,7 +10,7 @@ from alignment_bench.errors import BadInput, Problem
 from alignment_bench.feedback import Channel, Teacher
 from alignment_bench.labels import ResolvedLabel, ResolvedPart
 from alignment_bench.method import Method
-from alignment_bench.prompts import Key
+from alignment_bench.prompts import Example, Key
 from alignment_bench.task import Task, TaskData
 from alignment_bench.tiers import Tier
 
@@ -40,19 +40,44 @@ def keys_for(role: Role, examples: TaskData) -> list[Key]:
     return [example.key for example in (examples.train if role == "teacher" else examples.test)]
 
 
-def mute(teacher: Teacher, labels: Sequence[ResolvedLabel], tier: Tier | None = None) -> list[Problem]:
-    """A problem for every label that needs fresh answers which the teacher does not give.
+def mute(
+    teacher: Teacher,
+    labels: Sequence[ResolvedLabel],
+    tier: Tier | None = None,
+    examples: Sequence[Example] | None = None,
+) -> list[Problem]:
+    """A problem for every label that needs answers which the teacher does not give.
 
-    Without a `tier`, when models are not known yet, what methods need with some sizes only is passed over.
+    A teacher that only replays serves the channels on which a method takes records (`from_record`), as far
+    as the training `examples` have any. Without a `tier`, when models are not known yet, what methods need
+    with some sizes only is passed over; without examples, what the data lacks.
     """
+    held = None
+    if not teacher.channels and examples is not None:
+        held = {record.channel for record in teacher.recorded(examples)}
     problems = []
     for label in labels:
-        wanted = {channel for part in label.parts for channel in wanted_by(part.plugin, tier)}
-        if lacking := sorted(wanted - set(teacher.channels)):
-            what = f"{teacher.name} cannot be asked to {', '.join(lacking)}, which {label.text} needs"
-            fix = f"leave {label.text} out, or choose another teacher: bench list teachers"
+        fresh: set[Channel] = set()
+        absent: set[Channel] = set()
+        for part in label.parts:
+            lacking = set(wanted_by(part.plugin, tier)) - set(teacher.channels)
+            replayed = lacking & set(from_record(part.plugin)) if not teacher.channels else set()
+            fresh |= lacking - replayed
+            absent |= replayed - held if held is not None else set()
+        fix = f"leave {label.text} out, or choose another teacher: bench list teachers"
+        if fresh:
+            what = f"{teacher.name} cannot be asked to {', '.join(sorted(fresh))}, which {label.text} needs"
+            problems.append(Problem("teacher", what, fix))
+        elif absent:
+            what = f"{teacher.name} has no {', '.join(sorted(absent))} on this data, which {label.text} needs"
             problems.append(Problem("teacher", what, fix))
     return problems
+
+
+def from_record(method: Method) -> tuple[Channel, ...]:
+    """The channels on which a method takes what was recorded before, where the teacher only replays."""
+    found: tuple[Channel, ...] = getattr(method, "from_record", ())
+    return found
 
 
 def wanted_by(method: Method, tier: Tier | None) -> tuple[Channel, ...]:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from alignment_bench import data, registry, runtime, starts
+from alignment_bench import data, data_sources, licences, registry, runtime, starts
 from alignment_bench.budgets import Currency, amount_of
 from alignment_bench.casting import mute
 from alignment_bench.errors import BadInput, Problem
@@ -25,7 +25,10 @@ def unworkable(request: RunRequest) -> list[Problem]:
     problems = runtime.check(request.device, request.dtype, request.threads, request.engine)
     known = [registry.load("tasks", task) for task in request.tasks if task in registry.names("tasks")]
     for task in known:
-        problems += data.check(request.task_options, task)
+        wrong = data.check(request.task_options, task)
+        problems += wrong
+        if not wrong and (source := data_sources.named(request.task_options)) is not None:
+            problems += licences.unaccepted(source, request.accept)
     if any(runs_programs(task, request.evaluators) for task in known):
         from alignment_bench import sandbox
 
@@ -42,7 +45,9 @@ def unworkable(request: RunRequest) -> list[Problem]:
     for name in request.model:
         if name.partition(":")[0] == "tiny" and request.task_options.data is not None:
             what = f"model {name!r} reads only its own small language, not {request.task_options.data!r}"
-            problems.append(Problem("task.data", what, "leave task.data out, or choose model=smollm2"))
+            built_in = all(task.builtin is not None for task in known)
+            fix = "leave task.data out, or choose model=smollm2" if built_in else "choose model=smollm2"
+            problems.append(Problem("task.data", what, fix))
         try:
             catalog.resolve(name, trust=request.trust)
         except BadInput as error:
@@ -56,7 +61,8 @@ def unworkable(request: RunRequest) -> list[Problem]:
 def runs_programs(task: Task, evaluators: Sequence[str] | None) -> bool:
     """Whether a run of the task with these evaluators (None: its own) may run model-written programs."""
     chosen = task.evaluators if evaluators is None else evaluators
-    known = [registry.load("evaluators", name) for name in chosen if name in registry.names("evaluators")]
+    plain = [label.partition(":")[0] for label in chosen]
+    known = [registry.load("evaluators", name) for name in plain if name in registry.names("evaluators")]
     return task.executes or any(evaluator.needs.executes for evaluator in known)
 
 

@@ -21,7 +21,9 @@ alignment-bench {version}: alignment methods under the same tasks, teacher, budg
   bench run methods=ilf,ppo task=tldr     align, sample, score, compare; finished work is never repeated
   bench tune methods=ilf,ppo task=tldr    search hyperparameters, equally long for every method
   bench table [results=] [task=] ...      the table of what is stored
+  bench score SAMPLES.jsonl evaluators=   score a file of answers, whoever gave them
   bench list [GROUP]                      tasks, methods, evaluators, teachers, judges
+  bench audit PAIRS.jsonl judge=NAME      what a judge's verdicts are worth, on pairs that people labelled
   bench show NAME                         what a plugin is and every field it has
   bench show world                        the built-in world, and what is measured of its models
   bench fetch smollm2                     get a real model's weights once
@@ -135,6 +137,18 @@ def _table(arguments: list[str]) -> int:
     return 0
 
 
+def _audit(arguments: list[str]) -> int:
+    from alignment_bench.judging.audit_verb import audit_command
+
+    return audit_command(arguments)
+
+
+def _score(arguments: list[str]) -> int:
+    from alignment_bench.scoring.verb import parse_score, score
+
+    return _print(score(parse_score(arguments)))
+
+
 def _list(arguments: list[str]) -> int:
     from alignment_bench.listing import list_group, list_groups
     from alignment_bench.registry import GROUPS, suggest
@@ -182,6 +196,14 @@ def _help(words: list[str]) -> int:
         from alignment_bench.tuning.request import HELP as TUNE_HELP
 
         return _print(TUNE_HELP)
+    if words[0] == "audit":
+        from alignment_bench.judging.audit_verb import HELP as AUDIT_HELP
+
+        return _print(AUDIT_HELP)
+    if words[0] == "score":
+        from alignment_bench.scoring.verb import HELP as SCORE_HELP
+
+        return _print(SCORE_HELP)
     if words[0] in pages:
         return _print(pages[words[0]])
     from alignment_bench.registry import suggest
@@ -240,6 +262,8 @@ VERBS: Mapping[str, Callable[[list[str]], int]] = {
     "run": _run,
     "tune": _tune,
     "table": _table,
+    "score": _score,
+    "audit": _audit,
     "list": _list,
     "show": _show,
     "fetch": _fetch,

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from alignment_bench import registry
+from alignment_bench import licences, registry
 from alignment_bench.budgets import NAMED_BUDGETS, Currency
 from alignment_bench.checks import no_file, unworkable
 from alignment_bench.completions import Decoding
@@ -27,6 +27,7 @@ from alignment_bench.labels import (
     resolve_labels,
     resolve_part,
 )
+from alignment_bench.licences import Terms
 from alignment_bench.registry import Group, suggest
 from alignment_bench.task import TaskOptions
 
@@ -74,7 +75,7 @@ class RunRequest:
     judge: ResolvedPart | None = None
     """who compares answers for the evaluators, fields likewise; default: the first that fits"""
     evaluators: tuple[str, ...] | None = None
-    """which evaluators score; default: those of the task"""
+    """which evaluators score, fields as in lm_eval:tasks=[bbh,tydiqa]; default: those of the task"""
     decoding: Mapping[str, Any] = field(default_factory=dict)
     """temperature, top_p, top_k, max_tokens, stop: overrides of the task's evaluation decoding"""
     task_options: TaskOptions = field(default_factory=TaskOptions)
@@ -103,6 +104,8 @@ class RunRequest:
     """processes that do cells side by side; 0: as many as cores, threads and memory allow"""
     trust: bool = False
     """allow models that bring code of their own"""
+    accept: Terms | None = None
+    """nc: you may use data whose licence forbids commercial use; said once, it is remembered"""
     sandbox: Literal["full", "partial", "none"] = "partial"
     """least protection under which model-written programs run; none runs them unprotected: never at home"""
     strict: bool = False
@@ -150,6 +153,7 @@ _PLAIN = (
     "tuned",
     "workers",
     "trust",
+    "accept",
     "sandbox",
     "strict",
     "quiet",
@@ -181,7 +185,7 @@ def parse(argv: Sequence[str], verb: str = "run") -> RunRequest:
         if key in plain:
             set_fields[key] = _part("teachers" if key == "teacher" else "judges", key, plain[key], problems)
     if "evaluators" in plain:
-        set_fields["evaluators"] = _known("evaluators", "evaluators", plain["evaluators"], problems)
+        set_fields["evaluators"] = evaluator_labels(plain["evaluators"], problems)
     if "model" in plain:
         set_fields["model"] = _list("model", plain["model"], problems)
     if "seeds" in plain:
@@ -200,6 +204,8 @@ def parse(argv: Sequence[str], verb: str = "run") -> RunRequest:
     problems.extend(p for p in unworkable(request) if p not in problems)
     if problems:
         raise BadInput(problems)
+    if request.accept is not None:
+        licences.remember(request.accept)
     return request
 
 
@@ -295,6 +301,19 @@ def _known(group: Group, key: str, text: str, problems: list[Problem]) -> tuple[
         except BadInput as error:
             problems.extend(error.problems)
     return found
+
+
+def evaluator_labels(text: str, problems: list[Problem]) -> tuple[str, ...]:
+    """The evaluators of a comma list, each as its shortest label; two of one name are a problem."""
+    parts = [_part("evaluators", "evaluators", one, problems) for one in _list("evaluators", text, problems)]
+    found: dict[str, str] = {}
+    for part in parts:
+        if part is not None and part.name in found:
+            what = f"{found[part.name]} and {part.label} are one evaluator, whose metrics would be mixed up"
+            problems.append(Problem("evaluators", what, "keep one of the two"))
+        elif part is not None:
+            found[part.name] = part.label
+    return tuple(found.values())
 
 
 def _part(group: Group, key: str, text: str, problems: list[Problem]) -> ResolvedPart | None:

@@ -21,6 +21,7 @@ from alignment_bench.digests import derive_seed, digest, generator
 from alignment_bench.errors import BenchError, NotApplicable
 from alignment_bench.feedback import COMPLETIONS_SHOWN, Ask, Channel, FeedbackRecord, Reviewing, Teacher
 from alignment_bench.formatter import fill
+from alignment_bench.hosting import Billing
 from alignment_bench.jobs import JobResult, Workplace
 from alignment_bench.ledger import Ledger, Spend, current_spend, price_of_acts, report
 from alignment_bench.lessons import Lesson
@@ -74,12 +75,17 @@ class Controller:
         self.rollout_decoding = rollout_decoding
         self.notes: list[str] = []
         self.measures: dict[str, float] = {}
+        self.reward_models: set[str] = set()
+        """digests of the reward models that the cell trained"""
         self.known_base: LogitPolicy | None = None
         """the unaligned base, once the run has it"""
         self._examples: Mapping[str, Example] = {e.prompt.id: e for e in examples}
         self._teacher_digest = teacher_digest
         self._data_digest = data_digest
         self._progress = progress
+        self._unusable: dict[Channel, list[str]] = {}
+        """why answers of a teacher that is a language model were of no use"""
+        self._answers: dict[Channel, int] = {}
 
     @contextmanager
     def open_lab(self) -> Iterator[Lab]:
@@ -143,18 +149,32 @@ class Controller:
             self.ledger.charge(result.spend if paid else replace(result.spend, calls=0))
             for one, record in zip(found, records, strict=True):
                 one[channel] = record
+        asks = [self._to_ask(channels[0], p, t) for p, t in zip(prompts, texts, strict=True)]
+        self.ledger.charge(self._bill(channels, asks, in_review=True))
         return found
 
-    def recorded(self) -> list[FeedbackRecord]:
-        """Earlier feedback on the training examples, as far as the budget reaches, in a fixed order."""
+    def recorded(self, channels: Sequence[Channel] = (), most: int | None = None) -> list[FeedbackRecord]:
+        """Earlier feedback on the training examples, as far as the budget reaches, in a fixed order.
+
+        Only what is handed out is charged. Raises BenchError where a teacher brings feedback on another
+        example than it was asked about.
+        """
         records: list[FeedbackRecord] = []
         for record in self.teacher.recorded(list(self._examples.values())):
+            if record.prompt_id not in self._examples:
+                raise BenchError(
+                    f"teacher {self.teacher.name!r} has feedback on {record.prompt_id!r}, no training prompt"
+                )
+            if channels and record.channel not in channels:
+                continue
+            if len(records) == most:
+                break
             if not self.affordable(record.channel):
                 self.note(f"recorded feedback: {len(records)} records used, the budget ends there")
                 break
             words = len((record.text or "").split())
             self.ledger.charge(price_of_acts(record.channel, 1, words, self.ledger.currency))
-            records.append(record)
+            records.append(replace(record, cost=price(record.channel, self.ledger.currency)))
         return records
 
     def _ask(
@@ -178,7 +198,8 @@ class Controller:
             words = sum(len((r.text or "").split()) for r in records)
             cost = price(channel, self.ledger.currency)
             dump_lines(place.folder / "records.jsonl", [asdict(replace(r, cost=cost)) for r in records])
-            return price_of_acts(channel, len(records), words, self.ledger.currency)
+            acts = price_of_acts(channel, len(records), words, self.ledger.currency)
+            return acts if together else acts + self._bill([channel], asks, in_review=False)
 
         inputs = {
             "channel": channel,
@@ -192,7 +213,30 @@ class Controller:
         }
         self._progress(f"ask {channel}")
         result = self.work.store.run("ask", inputs, work)
-        return _records(result), result
+        records = _records(result)
+        if isinstance(self.teacher, Billing):
+            self._answers[channel] = self._answers.get(channel, 0) + len(records)
+            self._unusable.setdefault(channel, []).extend(r.reason for r in records if not r.ok)
+        return records, result
+
+    def _bill(self, channels: Sequence[Channel], asks: Sequence[Ask], *, in_review: bool) -> Spend:
+        """Tokens and money that the answers took besides the calls; a review's once for all channels."""
+        if not isinstance(self.teacher, Billing):
+            return Spend()
+        seed = derive_seed("teacher", self.seed)
+        return self.teacher.bill(channels, asks, seed=seed, in_review=in_review)
+
+    def note_teacher(self) -> None:
+        """Footnotes on a teacher that is a language model: answers of no use, tokens and money."""
+        for channel, reasons in self._unusable.items():
+            if reasons:
+                often = max(sorted(set(reasons)), key=reasons.count)
+                self.note(
+                    f"teacher {self.teacher.name}: {len(reasons)} of {self._answers[channel]} answers on "
+                    f"{channel} of no use, most often: {often}"
+                )
+        if isinstance(self.teacher, Billing) and (took := self.ledger.spent.spoken):
+            self.note(f"teacher {self.teacher.name}: {took}")
 
     def _check_served(self, channel: Channel) -> None:
         if channel not in self.teacher.channels:
@@ -308,6 +352,7 @@ class Controller:
         settings = lab.settings(purpose="reward")
         start = self._with_weights(policy)
         model = self._charged(self.work.reward_model(start, pairs, ties, kind, 1.0, settings, self.seed))
+        self.reward_models.add(model.digest)
         self.note(model.card.sentence)
         if model.card.accuracy is not None:
             self.measure("reward_model_accuracy", model.card.accuracy)

@@ -1,4 +1,5 @@
-"""Where a task's examples come from: its built-in world, a file, or a hub data set; and how they are split.
+"""Where a task's examples come from: its built-in world, a published data set, a file, or a hub data set; and
+how they are split.
 
 Splits are made once, by digest of the group, never per seed: seeds repeat training, not the data. Rows are
 numbered from 1, a csv header and blank lines not counted. Nothing is dropped or repaired silently: a bad
@@ -13,12 +14,15 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from alignment_bench import data_files
-from alignment_bench.data_files import FIELD, Table, shorten
-from alignment_bench.data_rows import Row, same, validate
-from alignment_bench.digests import by_digest, digest
+from alignment_bench import data_files, data_sources, sources
+from alignment_bench.data_files import FIELD, Table
+from alignment_bench.data_rows import Row, validate
+from alignment_bench.data_splits import first, some, split
+from alignment_bench.digests import digest
 from alignment_bench.errors import BadInput, Problem
 from alignment_bench.prompts import Example
+from alignment_bench.registry import suggest
+from alignment_bench.sources.source import Source
 from alignment_bench.task import Task, TaskData, TaskOptions
 
 CANONICAL = ("id", "prompt", "reference", "group", "split")
@@ -36,8 +40,7 @@ def task_data(task: Task, options: TaskOptions) -> tuple[TaskData, ...]:
 def builtin(task: Task, world: int) -> TaskData:
     """The task's built-in world with that seed; its module is imported here and not before."""
     if task.builtin is None:
-        fix = "give task.data=FILE or a hub data set"
-        raise BadInput([Problem(FIELD, f"task {task.name} has no data of its own", fix)])
+        raise BadInput([_without_data(task)])
     module, _, function = task.builtin.partition(":")
     made = getattr(importlib.import_module(module), function)(world)
     if not isinstance(made, TaskData):
@@ -62,15 +65,31 @@ def load_folds(task: Task, options: TaskOptions) -> tuple[TaskData, ...]:
     if problems := check(options, task):
         raise BadInput(problems)
     assert options.data is not None
-    table = data_files.read(options.data, options.revision)
+    source = data_sources.named(options)
+    table = data_sources.table_of(source, options)
+    if source is None and not options.columns and not data_files.is_hub_id(options.data):
+        source = data_sources.recognised(task, table)
+    if source is None:
+        return _plain_folds(task, options, table)
+    rows, notes = data_sources.rows_of(source, table)
+    rows, limits = first(rows, options.limit) if source.subsets == "first" else some(rows, options.limit)
+    chosen = {
+        "content": table.digest or data_sources.content_of(rows),
+        "source": [source.name, sources.digest(source.name)],
+        "holdout": options.holdout,
+        "folds": options.folds,
+        "limit": options.limit,
+    }
+    called = f"{source.name}, {table.source}" if table.digest is None else f"{table.source} as {source.name}"
+    return _folds(rows, options, called, digest(chosen), [*notes, *limits], source)
+
+
+def _plain_folds(task: Task, options: TaskOptions, table: Table) -> tuple[TaskData, ...]:
+    """The folds of a table with the task's plain columns."""
+    if not task.columns:
+        raise BadInput([data_sources.unrecognised(task, table)])
     names = _columns(task, options)
-    rows = validate(table, _existing(table, names, options))
-    notes: list[str] = []
-    if options.limit and options.limit < len(rows):
-        wanted = set(by_digest((row.example.prompt.id for row in rows), "limit")[: options.limit])
-        notes.append(f"limited to the first {options.limit} of {len(rows)} examples by digest")
-        rows = [row for row in rows if row.example.prompt.id in wanted]
-    parts, how = _split(rows, options)
+    rows, notes = some(validate(table, _existing(table, names, options)), options.limit)
     content = table.digest or digest([_plain(row.example) for row in rows])
     chosen = {
         "content": content,
@@ -79,14 +98,28 @@ def load_folds(task: Task, options: TaskOptions) -> tuple[TaskData, ...]:
         "folds": options.folds,
         "limit": options.limit,
     }
+    return _folds(rows, options, table.source, digest(chosen), notes)
+
+
+def _folds(
+    rows: Sequence[Row],
+    options: TaskOptions,
+    source: str,
+    content: str,
+    notes: Sequence[str],
+    schema: Source | None = None,
+) -> tuple[TaskData, ...]:
+    """One TaskData a fold."""
+    parts, how = split(rows, options, schema)
     return tuple(
         TaskData(
             train=tuple(row.example for row in rows if row.example.prompt.id not in tested),
             test=tuple(row.example for row in rows if row.example.prompt.id in tested),
-            source=table.source,
-            digest=digest(chosen),
+            source=source,
+            digest=content,
             notes=(*notes, how),
             clusters="folds" if options.folds else "groups",
+            layouts=None if schema is None else schema.layouts,
         )
         for tested in parts
     )
@@ -94,7 +127,7 @@ def load_folds(task: Task, options: TaskOptions) -> tuple[TaskData, ...]:
 
 def check(options: TaskOptions, task: Task | None = None) -> list[Problem]:
     """What is wrong with the options, found without reading any data; an empty list where nothing is."""
-    if task is not None and options.data is not None and not task.columns:
+    if task is not None and options.data is not None and not task.columns and not task.sources:
         what = f"task {task.name} has built-in prompts only, it cannot read {options.data}"
         return [Problem(FIELD, what, "drop task.data")]
     problems = []
@@ -108,21 +141,35 @@ def check(options: TaskOptions, task: Task | None = None) -> list[Problem]:
     problems += _check_columns(options, task)
     if options.data is None:
         default = TaskOptions()
-        for name in ("revision", "columns", "holdout", "folds", "limit"):
+        for name in ("source", "revision", "columns", "holdout", "folds", "limit"):
             if getattr(options, name) != getattr(default, name):
                 what = "is for data of your own, and task.data is not set"
                 problems.append(Problem(f"task.{name}", what, f"give task.data=FILE or drop task.{name}"))
         if task is not None and task.builtin is None:
-            fix = "give task.data=FILE or a hub data set"
-            problems.append(Problem(FIELD, f"task {task.name} has no data of its own", fix))
+            problems.append(_without_data(task))
         return problems
     if options.world != TaskOptions().world:
         what = f"world {options.world} and task.data={options.data} cannot both be the examples"
         problems.append(Problem("task.world", what, "drop one of them"))
-    return problems + _check_source(options)
+    chosen = data_sources.check(options, task)
+    if data_sources.is_source(options.data):
+        return problems + chosen
+    return problems + chosen + _check_place(options, task)
 
 
-def _check_source(options: TaskOptions) -> list[Problem]:
+def _without_data(task: Task) -> Problem:
+    """That a task has no built-in world, and what to type instead."""
+    ways = ["task.data=FILE"]
+    obtainable = [sources.load(name) for name in task.sources]
+    pinned = [s.name for s in obtainable if s.packaged is not None or (s.hub is not None and s.hub.revision)]
+    if pinned:
+        ways.insert(0, f"task.data={pinned[0]}")
+    fix = f"write {' or '.join(ways)}, and model=smollm2 or another that reads plain English"
+    return Problem(FIELD, f"task {task.name} has no data of its own", fix)
+
+
+def _check_place(options: TaskOptions, task: Task | None) -> list[Problem]:
+    """What is wrong with a file or hub data set."""
     data = options.data or ""
     path = Path(data)
     kinds = ", ".join(data_files.SUFFIXES)
@@ -139,7 +186,10 @@ def _check_source(options: TaskOptions) -> list[Problem]:
         problems.append(Problem(FIELD, f"{data} is a folder", f"give one file ({kinds}) in it"))
     elif path.suffix not in data_files.SUFFIXES:
         what = f"{data} is neither a {kinds} file nor a hub id (org/name)"
-        problems.append(Problem(FIELD, what, "convert the file or correct the name"))
+        fix = "convert the file or correct the name"
+        if task is not None and task.sources and not path.suffix:
+            what, fix = f"{what} nor a source of task {task.name}", suggest(data, task.sources)
+        problems.append(Problem(FIELD, what, fix))
     elif not path.exists():
         problems.append(Problem(FIELD, f"{data} does not exist", "check the path"))
     elif not path.is_file():
@@ -192,58 +242,6 @@ def _existing(table: Table, names: Mapping[str, str], options: TaskOptions) -> d
     if problems:
         raise BadInput(problems)
     return {canonical: actual for canonical, actual in names.items() if actual in table.columns}
-
-
-def _split(rows: Sequence[Row], options: TaskOptions) -> tuple[list[set[str]], str]:
-    """The ids tested in each fold (one without cross-fitting), and a note that says how they came about."""
-    if rows[0].split is not None:
-        if options.folds:
-            what = "the data has its own split column"
-            fix = "drop task.folds, or leave the column out with task.columns=[split:]"
-            raise BadInput([Problem("task.folds", what, fix)])
-        parts = [{row.example.prompt.id for row in rows if row.split == "test"}]
-        note = f"split by the data's own column: {len(rows) - len(parts[0])} train, {len(parts[0])} test"
-    else:
-        groups = by_digest({row.example.prompt.group for row in rows}, "split")
-        if options.folds > len(groups):
-            what = f"{options.folds} folds of {len(groups)} groups"
-            raise BadInput([Problem("task.folds", what, f"give at most {len(groups)}")])
-        if options.folds:
-            held = [set(groups[fold :: options.folds]) for fold in range(options.folds)]
-            note = f"cross-fitted over {options.folds} folds of {len(groups)} groups, by digest"
-        else:
-            held = [set(groups[: int(options.holdout * len(groups) + 0.5)])]
-            note = (
-                f"{len(held[0])} of {len(groups)} groups held out by digest (holdout={options.holdout:g}), "
-                "the same for every seed"
-            )
-        parts = [{r.example.prompt.id for r in rows if r.example.prompt.group in part} for part in held]
-    for tested in parts:
-        _check_split(rows, tested)
-    return parts, note
-
-
-def _check_split(rows: Sequence[Row], tested: set[str]) -> None:
-    """Raises BadInput where a part is empty, or a prompt or group lies in both parts."""
-    test = [row for row in rows if row.example.prompt.id in tested]
-    train = [row for row in rows if row.example.prompt.id not in tested]
-    for part, name in ((train, "train"), (test, "test")):
-        if not part:
-            fix = "give more rows, or change the split column, task.holdout or task.limit"
-            raise BadInput([Problem(FIELD, f"of {len(rows)} examples none is left to {name} on", fix)])
-    problems = []
-    texts = {same(row.example.prompt.text): row.number for row in train}
-    groups = {row.example.prompt.group: row.number for row in train}
-    for row in test:
-        prompt = row.example.prompt
-        if (other := texts.get(same(prompt.text))) is not None:
-            what = f"row {row.number} (test) has the prompt of row {other} (train)"
-            problems.append(Problem(FIELD, what, "keep it on one side, or give both rows one group"))
-        elif (other := groups.get(prompt.group)) is not None:
-            what = f"row {row.number} (test) has the group of row {other} (train)"
-            problems.append(Problem(FIELD, what, "keep a group on one side"))
-    if problems:
-        raise BadInput(shorten(problems, "rows"))
 
 
 def _plain(example: Example) -> list[Any]:

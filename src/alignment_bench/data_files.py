@@ -14,11 +14,14 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from alignment_bench import hub
 from alignment_bench.digests import digest_file
 from alignment_bench.errors import BadInput, Problem
+
+if TYPE_CHECKING:
+    from alignment_bench.sources.source import HubFiles, Source
 
 SUFFIXES = (".jsonl", ".csv", ".parquet")
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
@@ -170,24 +173,76 @@ def _load(path: Path, kind: str, **options: Any) -> tuple[Mapping[str, Any], ...
 def _read_hub(name: str, revision: str | None) -> Table:
     if revision is None:
         raise BadInput([Problem("task.revision", f"{name} is a hub data set", "name the revision to pin it")])
+    return hub_table(_from_hub(name, revision, name), f"{name}@{revision}")
+
+
+def read_parts(name: str, revision: str, column: str) -> Table:
+    """All parts of a hub data set as one table, each row with its part's name in `column`."""
+    parts = _from_hub(name, revision, name)
+    rows = [{**row, column: part} for part, held in parts.items() for row in held]
+    return _of_hub(rows, f"{name}@{revision[:12]}")
+
+
+def read_source(source: Source, revision: str | None) -> Table:
+    """A source's own rows: those of its data set on the hub, at `revision` or the pinned one, or those that
+    an installed package carries. Raises BadInput where there is neither."""
+    if source.hub is None:
+        if source.packaged is None:
+            fix = f"give its file: task.data=FILE task.source={source.name}"
+            raise BadInput([Problem(FIELD, f"{source.name} is not on the hub", fix)])
+        rows = tuple(source.packaged())
+        return Table(tuple(rows[0]) if rows else (), rows, source.name, None)
+    place = source.hub
+    pinned = revision or place.revision
+    rows_of = [
+        {**row, place.split_column: split}
+        for split, path in _splits(place)
+        for row in _split_of_hub(place, pinned, split, path)
+    ]
+    return _of_hub(rows_of, f"{place.id}@{pinned[:12]}")
+
+
+def _splits(place: HubFiles) -> list[tuple[str, str | None]]:
+    if not place.files:
+        return [(split, None) for split in place.splits]
+    return list(zip(place.splits, place.files, strict=True))
+
+
+def _split_of_hub(place: HubFiles, revision: str, split: str, path: str | None) -> Any:
+    """One split, of the data set or of one file in its repository: each file has columns of its own."""
+    if path is None:
+        return _from_hub(place.id, revision, place.id, name=place.config, split=split)
+    kind = {".jsonl": "json", ".json": "json", ".parquet": "parquet", ".csv": "csv"}[Path(path).suffix]
+    address = f"hf://datasets/{place.id}@{revision}/{path}"
+    return _from_hub(kind, None, f"{place.id}@{revision}: {path}", data_files=address, split="train")
+
+
+def _of_hub(rows: list[dict[str, Any]], source: str) -> Table:
+    if not rows:
+        raise BadInput([Problem(FIELD, f"{source} holds no rows", "choose another data set")])
+    return Table(tuple(rows[0]), tuple(rows), source, None)
+
+
+def _from_hub(what: str, revision: str | None, called: str, **options: Any) -> Any:
+    """`datasets.load_dataset`, after one look whether the hub is there; what goes wrong is one line."""
     if not hub.offline() and not hub.reachable():
         raise BadInput(
             [
                 Problem(
                     FIELD,
-                    f"{name}: the Hugging Face hub ({hub.endpoint()}) does not answer",
+                    f"{called}: the Hugging Face hub ({hub.endpoint()}) does not answer",
                     "connect, or give a local file, or set HF_HUB_OFFLINE=1 to use a copy in its cache",
                 )
             ]
         )
     with _quiet() as datasets:
         try:
-            parts = datasets.load_dataset(name, revision=revision)
-        except (ValueError, OSError, datasets.exceptions.DatasetsError) as error:
+            return datasets.load_dataset(what, revision=revision, **options)
+        except (ValueError, RuntimeError, OSError, datasets.exceptions.DatasetsError) as error:
             reason = " ".join(str(error).split())[:200]
             fix = "check the id and the revision on the hub, or give a local file"
-            raise BadInput([Problem(FIELD, f"{name}@{revision}: {reason}", fix)]) from None
-    return hub_table(parts, f"{name}@{revision}")
+            named = called if revision is None else f"{called}@{revision}"
+            raise BadInput([Problem(FIELD, f"{named}: {reason}", fix)]) from None
 
 
 def hub_table(parts: Mapping[str, Any], source: str) -> Table:

@@ -95,3 +95,8 @@ def make_row(number: int, row: Mapping[str, Any], names: Mapping[str, str]) -> R
 def same(text: str) -> str:
     """The text without its differences in case and white space: what "the same prompt" means here."""
     return " ".join(text.split()).casefold()
+
+
+def conversation(prompt: Prompt) -> str:
+    """All turns of a prompt as `same` sees them: what must not lie on both sides of a split."""
+    return "\n\n".join(same(message.content) for message in prompt.messages)

@@ -18,7 +18,7 @@ from alignment_bench.digests import derive_seed
 from alignment_bench.evaluation import Evaluator, Evidence, SampleSpec, Scores, Selective
 from alignment_bench.feedback import Judge
 from alignment_bench.jobs import Workplace
-from alignment_bench.ledger import Spend
+from alignment_bench.ledger import Spend, report
 from alignment_bench.policy import LogitPolicy, Policy
 from alignment_bench.prompts import Example
 from alignment_bench.work import Work, digest_prompts, wrapper_sources
@@ -111,16 +111,17 @@ def _score_one(
     work: Work, name: str, evaluator: Evaluator, evidence: Evidence, inputs: Mapping[str, Any]
 ) -> dict[str, Scores]:
     def do(place: Workplace) -> None:
-        scores = _checked(name, evaluator, evidence)
+        scores = checked(name, evaluator, evidence)
         stored = {metric: {**asdict(one), "values": _plain(metric, one)} for metric, one in scores.items()}
         text = json.dumps(stored, allow_nan=False)
         (place.folder / "scores.json").write_text(text, "utf-8")
 
     result = work.store.run("score", {"name": name, **inputs}, do)
+    report(result.spend)  # the run says what a judge took that is a language model
     return _read(result.folder / "scores.json")
 
 
-def _checked(name: str, evaluator: Evaluator, evidence: Evidence) -> dict[str, Scores]:
+def checked(name: str, evaluator: Evaluator, evidence: Evidence) -> dict[str, Scores]:
     """The evaluator's scores; every declared metric there, one value a prompt or a reason."""
     needs = evaluator.needs
     declared = [metric.name for metric in evaluator.metrics]

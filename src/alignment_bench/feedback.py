@@ -130,3 +130,13 @@ class Marking(Protocol):
         self, prompts: Sequence[Prompt], keys: Sequence[Key], texts: Sequence[str]
     ) -> dict[str, list[bool]]:
         """The marks that it knows for all of these examples (``rude``, ``passed``), one value a text."""
+
+
+@runtime_checkable
+class Grading(Protocol):
+    """A judge that also measures something about a text in [0, 1] that is not its quality."""
+
+    def grades(
+        self, prompts: Sequence[Prompt], keys: Sequence[Key], texts: Sequence[str]
+    ) -> dict[str, list[float]]:
+        """What it measures (``toxicity``), one value a text; nan for a text that it cannot measure."""

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from string import Formatter as FieldParser
 from typing import Any, Literal
 
@@ -22,6 +22,9 @@ from alignment_bench.errors import BadInput, Problem
 from alignment_bench.layouts import Layout
 from alignment_bench.prompts import Prompt
 
+WHO: Mapping[str, str] = {"system": "Instructions", "user": "Human", "assistant": "Assistant"}
+"""who said an earlier message, where no chat template says it"""
+
 
 @dataclass(frozen=True)
 class Formatter:
@@ -29,9 +32,9 @@ class Formatter:
 
     `kind` ``chat`` wraps the filled `user` template in the tokenizer's chat template (earlier messages
     before it, the generation prompt and the layout's `opening` after it); ``plain`` is `user` + `opening`
-    as they stand, after the tokenizer's beginning-of-text token where it has one. A prompt whose rendering
-    exceeds `max_prompt_tokens` (0: no limit) loses the end of its last message, never of the instruction
-    around it.
+    as they stand, after the tokenizer's beginning-of-text token where it has one and after earlier messages,
+    each with who said it. A prompt whose rendering exceeds `max_prompt_tokens` (0: no limit) loses its oldest
+    exchanges, then the end of its last message, never of the instruction around it.
     """
 
     kind: Literal["chat", "plain"]
@@ -59,6 +62,11 @@ class Formatter:
         ids = self._ids(tokenizer, prompt, text)
         if not self.max_prompt_tokens or len(ids) <= self.max_prompt_tokens:
             return ids, False
+        while len(prompt.messages) > 1:
+            prompt = replace(prompt, messages=prompt.messages[min(2, len(prompt.messages) - 1) :])
+            ids = self._ids(tokenizer, prompt, text)
+            if len(ids) <= self.max_prompt_tokens:
+                return ids, True
         body = tokenizer.encode(text, add_special_tokens=False)
         keep = len(body) - (len(ids) - self.max_prompt_tokens)
         while keep > 0:
@@ -81,7 +89,10 @@ class Formatter:
         slots = {**dict(prompt.slots), "prompt": text}
         user, opening = fill(layout.user, slots), fill(layout.opening, slots)
         if self.kind == "plain":
-            return begin(tokenizer) + list(tokenizer.encode(user + opening, add_special_tokens=False))
+            earlier = "".join(f"{WHO[m.role]}: {m.content}\n\n" for m in prompt.messages[:-1])
+            return begin(tokenizer) + list(
+                tokenizer.encode(earlier + user + opening, add_special_tokens=False)
+            )
         turns = [{"role": m.role, "content": m.content} for m in prompt.messages[:-1]]
         turns.append({"role": "user", "content": user})
         rendered = tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)

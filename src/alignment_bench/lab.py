@@ -86,9 +86,13 @@ class Feedback:
         """How many reviews on these channels the remaining budget pays for."""
         return controller.of(self._handle).ledger.affordable_reviews(channels)
 
-    def recorded(self) -> list[FeedbackRecord]:
-        """What was collected before on the training prompts, at the price of fresh answers."""
-        return controller.of(self._handle).recorded()
+    def recorded(self, *channels: Channel, most: int | None = None) -> list[FeedbackRecord]:
+        """What was collected before on the training prompts, at the price of fresh answers.
+
+        Of these channels (none named: all) and no more than `most`; in the data's order, as far as the
+        budget reaches, and only that is paid.
+        """
+        return controller.of(self._handle).recorded(channels, most)
 
     def _ask(
         self, channel: Channel, prompts: Sequence[Prompt], completions: Sequence[Sequence[Completion]]

@@ -198,6 +198,15 @@ def resolve_part(
     return None if instance is None else ResolvedPart(part.name, instance, frozenset(given))
 
 
+def evaluator_part(label: str) -> ResolvedPart:
+    """The evaluator that a label names, with its fields set. Raises BadInput with what is wrong with it."""
+    problems: list[Problem] = []
+    part = resolve_part("evaluators", parse_part(label, "evaluators"), {}, "evaluators", problems)
+    if part is None:
+        raise BadInput(problems)
+    return part
+
+
 def wrappers() -> tuple[str, ...]:
     """The names of all methods that may follow a `+`."""
     return tuple(name for name in registry.names("methods") if registry.load("methods", name).wrapper)

@@ -39,6 +39,12 @@ class Spend:
     flops: float = 0.0
     seconds: float = 0.0
     """wall time of the work when it was done"""
+    tokens_read: int = 0
+    """tokens that a language model which plays teacher or judge was given"""
+    tokens_written: int = 0
+    """tokens that it wrote"""
+    money: float = 0.0
+    """what its endpoint charges for both, at the prices that were told"""
 
     def __add__(self, other: Spend) -> Spend:
         channels = {**self.acts, **other.acts}
@@ -47,6 +53,14 @@ class Spend:
             f.name: getattr(self, f.name) + getattr(other, f.name) for f in fields(self) if f.name != "acts"
         }
         return Spend(acts=acts, **sums)
+
+    @property
+    def spoken(self) -> str:
+        """What language models that play teacher or judge took, in words; "" where there was none."""
+        if not (self.tokens_read or self.tokens_written):
+            return ""
+        paid = f", {self.money:.4f} in money at the prices given" if self.money else ""
+        return f"{self.tokens_read:,} tokens read and {self.tokens_written:,} written{paid}"
 
     def to_json(self) -> dict[str, Any]:
         """A JSON-able mapping; `from_json` reads it back."""

@@ -7,13 +7,16 @@ import json
 import textwrap
 from typing import Any
 
-from alignment_bench import registry
+from alignment_bench import registry, sources
 from alignment_bench.errors import BadInput, Problem
 from alignment_bench.fields import describe
 from alignment_bench.method_docs import text_of
 from alignment_bench.registry import GROUPS, Group, suggest
+from alignment_bench.sources.source import Source
 from alignment_bench.task import Task, TaskOptions
 from alignment_bench.tuning.search import space
+
+NONCOMMERCIAL = "NON-COMMERCIAL data needs accept=nc once; it is remembered, and every table says so."
 
 
 def list_groups(as_json: bool) -> str:
@@ -29,7 +32,7 @@ def list_groups(as_json: bool) -> str:
 
 def list_group(group: Group, as_json: bool) -> str:
     """One line a plugin: its name, what it is, and its distribution where that is not this one."""
-    rows = [
+    rows: list[dict[str, Any]] = [
         {
             "name": name,
             "summary": registry.summary(group, name),
@@ -37,14 +40,50 @@ def list_group(group: Group, as_json: bool) -> str:
         }
         for name in registry.names(group)
     ]
+    if group == "tasks":
+        rows = [{**row, **_terms(registry.load("tasks", row["name"]))} for row in rows]
     if as_json:
         return json.dumps(rows, indent=1)
     width = max((len(row["name"]) for row in rows), default=0)
-    return "\n".join(
-        f"{row['name']:<{width}}  {row['summary']}"
-        + ("" if row["distribution"] == registry.SHIPPED else f"  [{row['distribution']}]")
-        for row in rows
-    )
+    lines = []
+    for row in rows:
+        mark = "" if row["distribution"] == registry.SHIPPED else f"  [{row['distribution']}]"
+        lines.append(f"{row['name']:<{width}}  {row['summary']}{mark}")
+        if group == "tasks":
+            lines.append(f"{'':<{width}}    licence: {row['licence']}")
+            lines += [f"{'':<{width}}    {_place(source)}" for source in row["sources"]]
+    if any(source["noncommercial"] for row in rows for source in row.get("sources", ())):
+        lines.append(f"  {NONCOMMERCIAL}")
+    return "\n".join(lines)
+
+
+def _terms(task: Task) -> dict[str, Any]:
+    """The task's licence, and the published data sets that it reads, each with its own."""
+    return {"licence": task.licence, "sources": [_source(sources.load(name)) for name in task.sources]}
+
+
+def _source(source: Source) -> dict[str, Any]:
+    hub = source.hub
+    return {
+        "name": source.name,
+        "summary": source.summary,
+        "hub": None if hub is None else hub.id,
+        "revision": None if hub is None else hub.revision,
+        "packaged": source.packaged is not None,
+        "licence": source.licence,
+        "noncommercial": source.noncommercial,
+        "citation": source.citation,
+        "columns": list(source.columns),
+    }
+
+
+def _place(source: dict[str, Any]) -> str:
+    """One line: the source's name, where it comes from, and its licence."""
+    where = "a package or a file" if source["packaged"] else "a file"
+    if source["hub"] is not None:
+        where = f"{source['hub']}@{source['revision'][:12] or 'REVISION (task.revision=)'}"
+    mark = "; NON-COMMERCIAL" if source["noncommercial"] else ""
+    return f"task.data={source['name']}: {where}; {source['licence']}{mark}"
 
 
 def show(name: str, as_json: bool) -> str:
@@ -89,6 +128,7 @@ def _page(group: Group, name: str) -> dict[str, Any]:
             "decoding of models that read plain English": str(plugin.real_decoding or plugin.decoding),
             "layouts": ", ".join(plugin.layouts),
         }
+        page["data sets"] = _terms(plugin)["sources"]
         page["set with"] = "task.FIELD=value"
         page["fields"] = [dataclasses.asdict(row) for row in describe(TaskOptions)]
         return page
@@ -106,7 +146,10 @@ def _page(group: Group, name: str) -> dict[str, Any]:
         facts["paid in"] = _words(getattr(plugin, "paid_in", ""))
         facts["channels"] = _words(getattr(plugin, "channels", ""))
     page["facts"] = {key: value for key, value in facts.items() if value}
-    ways = {"methods": f"{name}:FIELD=value or {name}.FIELD=value", "evaluators": "Python only"}
+    ways = {
+        "methods": f"{name}:FIELD=value or {name}.FIELD=value",
+        "evaluators": f"evaluators={name}:FIELD=value",
+    }
     page["set with"] = ways.get(group, f"{group[:-1]}={name}:FIELD=value")
     page["fields"] = [dataclasses.asdict(row) for row in describe(plugin)]
     if group == "methods":
@@ -125,6 +168,13 @@ def _words(value: Any) -> str:
 def _text(page: dict[str, Any]) -> str:
     lines = [f"{page['name']}  ({page['group']}, from {page['origin']})", "", page["text"], ""]
     lines += [f"{key}: {value}" for key, value in page["facts"].items()]
+    if held := page.get("data sets"):
+        lines += ["", "published data sets, by name or as a file with these columns:"]
+        for one in held:
+            lines += [f"  {_place(one)}", f"      {one['summary']}"]
+            lines += [f"      columns: {', '.join(one['columns'])}; {one['citation']}"]
+        if any(one["noncommercial"] for one in held):
+            lines.append(NONCOMMERCIAL)
     lines += ["", f"fields, set with {page['set with']}:" if page["fields"] else "no fields"]
     for row in page["fields"]:
         lines.append(f"  {row['name']}: {row['type']} = {row['default']}")

@@ -29,7 +29,8 @@ class Method(Protocol):
         """Channels it needs fresh answers on as configured, checked against the teacher before any work.
 
         A class attribute does, where the fields change nothing. A method whose defaults go by model size
-        may define `wants_at(tier)` besides, which a plan then asks instead.
+        may define `wants_at(tier)` besides, which a plan then asks instead. On channels in `from_record`,
+        another attribute, it works with what a teacher that only replays has recorded, too.
         """
 
     def align(self, policy: LogitPolicy, prompts: Sequence[Prompt], lab: Lab) -> Policy:

@@ -63,6 +63,11 @@ def without_references(keys: Sequence[Key]) -> str:
     return f"{lacking} of {len(keys)} examples have no reference" if lacking else ""
 
 
+def lacks(spec: SampleSpec) -> str:
+    """Why a measure cannot be made where no samples were drawn in that way."""
+    return f"there are no samples of specification {spec.name!r}"
+
+
 def marked(evidence: Evidence, mark: str, spec: SampleSpec) -> tuple[list[list[bool]], str]:
     """For each prompt, which of its samples the judge gives this mark; or nothing, and why it cannot."""
     judge = evidence.judge

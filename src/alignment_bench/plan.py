@@ -22,7 +22,7 @@ from alignment_bench.evaluation import Evaluator
 from alignment_bench.feedback import CHANNELS, Judge, Teacher
 from alignment_bench.formatter import Formatter
 from alignment_bench.jobs import CORE_VERSION
-from alignment_bench.labels import ResolvedLabel, ResolvedPart, refuse_twins
+from alignment_bench.labels import ResolvedLabel, ResolvedPart, evaluator_part, parse_part, refuse_twins
 from alignment_bench.models import catalog
 from alignment_bench.models.catalog import ModelSource
 from alignment_bench.models.storage import formatter_of
@@ -34,8 +34,6 @@ from alignment_bench.tuning import tuned
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-PROMPT_TOKENS = 256
-"""longest rendered prompt of models that read plain English; what is cut off is footnoted"""
 UNTRAINED = ("base", "base_copy")
 """methods that no init= applies to"""
 
@@ -111,8 +109,8 @@ class Setting:
 
     @cached_property
     def evaluator_digests(self) -> Mapping[str, str]:
-        """Digest of each evaluator's source file."""
-        return {name: registry.digest("evaluators", name) for name in self.evaluators}
+        """Digest of each evaluator's source file, and of its fields where it has any."""
+        return {label: _evaluator_digest(label) for label in self.evaluators}
 
     @property
     def executes(self) -> bool:
@@ -121,8 +119,8 @@ class Setting:
 
     @property
     def self_judged(self) -> bool:
-        """Whether teacher and judge are of one family."""
-        return self.teacher.family == self.judge.family
+        """Whether the teacher is of the judge's family, or of that of one of a panel's members."""
+        return self.teacher.family in self.judge.family.split("+")
 
     @cached_property
     def identity(self) -> dict[str, Any]:
@@ -167,7 +165,7 @@ class Cell:
             ("tasks", setting.task.name),
             ("teachers", setting.teacher_part.name),
             ("judges", setting.judge_part.name),
-            *(("evaluators", name) for name in setting.evaluators),
+            *(("evaluators", parse_part(label, "evaluators").name) for label in setting.evaluators),
             *(("methods", part.name) for part in self.parts),
         ]
         return {f"{group}/{name}": registry.digest(group, name) for group, name in names}
@@ -295,10 +293,8 @@ def _setting(
     rollouts = task.rollout_decoding or Decoding(max_tokens=decoding.max_tokens, stop=decoding.stop)
     teacher = cast("teacher", task, examples, request.teacher)
     judge = cast("judge", task, examples, request.judge)
-    evaluators = {
-        name: registry.load("evaluators", name)() for name in (request.evaluators or task.evaluators)
-    }
-    problems = mute(teacher.plugin, labels, _tier(request, source))
+    evaluators = {label: evaluator_part(label).plugin for label in (request.evaluators or task.evaluators)}
+    problems = mute(teacher.plugin, labels, _tier(request, source), examples.train)
     try:
         amount = amount_of(budget.name, budget.amount, budget.currency, teacher.plugin.paid_in)
     except BadInput as error:
@@ -316,7 +312,7 @@ def _setting(
             request.device, request.dtype, request.threads, source.parameters, request.engine, request.trust
         ),
         tier=_tier(request, source),
-        formatter=formatter_of(source, task.layouts, PROMPT_TOKENS),
+        formatter=formatter_of(source, {**task.layouts, **(examples.layouts or {})}, task.prompt_tokens),
         decoding=decoding,
         rollout_decoding=rollouts,
         budget=budget,
@@ -334,5 +330,14 @@ def _tier(request: RunRequest, source: ModelSource) -> Tier:
     return tier if request.lora is None else replace(tier, lora_rank=request.lora)
 
 
+def _evaluator_digest(label: str) -> str:
+    """Of the source, and where there are fields of them and of what they name (the plugin's `identity`)."""
+    part = evaluator_part(label)
+    source = registry.digest("evaluators", part.name)
+    return digest([source, part.fields, getattr(part.plugin, "identity", "")]) if part.fields else source
+
+
 def _part_digest(group: registry.Group, part: ResolvedPart) -> str:
-    return digest([part.name, part.fields, registry.digest(group, part.name)])
+    """Of the part's source file and fields, and of what it reads besides (weights, a file of scores)."""
+    read = getattr(part.plugin, "identity", "")
+    return digest([part.name, part.fields, registry.digest(group, part.name), *([read] if read else [])])

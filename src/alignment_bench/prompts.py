@@ -42,17 +42,34 @@ class Prompt:
 
 
 @dataclass(frozen=True, slots=True)
+class Recorded:
+    """What somebody once said about an example: an act on `channel`, as a published data set holds it.
+
+    `completions` are the texts that were shown, in the order of `COMPLETIONS_SHOWN`; what was answered is
+    `text`, `value` (on the data set's own scale) or `preference` (first, second or tie).
+    """
+
+    channel: str
+    completions: tuple[str, ...] = ()
+    text: str | None = None
+    value: float | None = None
+    preference: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Key:
     """The secret half of an example: what a good answer must say. Held by the controller only.
 
     `references` are written answers, `tests` executable checks, `facts` whatever the task's gold
-    function reads. Teachers and judges get Keys; methods never do.
+    function reads, `recorded` feedback that a data set brings. Teachers and judges get Keys; methods never
+    do.
     """
 
     prompt_id: str
     references: tuple[str, ...] = ()
     tests: tuple[str, ...] = ()
     facts: Mapping[str, Any] = field(default_factory=dict)
+    recorded: tuple[Recorded, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,13 +14,17 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from alignment_bench import results, sandbox, starts, table, workers
 from alignment_bench.config import RunRequest
 from alignment_bench.controller import Controller
 from alignment_bench.errors import BadInput, BenchError, CorruptResult, NotApplicable, OverBudget
 from alignment_bench.evaluate import Panel, draw, score
+from alignment_bench.feedback import Judge
+from alignment_bench.hosting import Host, host_of
 from alignment_bench.jobs import JobStore
+from alignment_bench.judging import cards
 from alignment_bench.ledger import Ledger, Spend, metering
 from alignment_bench.models.storage import base_policy, load_policy
 from alignment_bench.plan import UNTRAINED, Cell, Plan, Setting, make_plan
@@ -204,22 +208,30 @@ def finish(
     work = controller.work
     base = base_of(setting)
     aligned = align(cell, base, controller)
-    panel = panel_of(cell)
+    panel = panel_of(cell, host_for(setting, work, reporter))
     reporter.step("sample the test prompts")
     samples, keys, test_spend = draw(work, aligned.policy, panel)
     base_samples, base_keys, _ = draw(work, base, panel)
     reporter.step("score")
-    scores = score(work, aligned.policy, base, panel, (samples, keys), (base_samples, base_keys))
+    with metering() as scoring:
+        scores = score(work, aligned.policy, base, panel, (samples, keys), (base_samples, base_keys))
+    judged = [f"judge {panel.judge.name}: {took}"] if (took := scoring.total.spoken) else []
     record = replace(
         blank,
         status="ok",
         prompt_ids=tuple(example.prompt.id for example in panel.examples),
         clusters=clusters_of(setting),
         scores=tuple(metric_scores(panel, scores)),
+        flags=flags_of(blank, panel.judge, controller),
         spend=aligned.spend.to_json(),
         test_spend=test_spend.to_json(),
         measures=dict(controller.measures),
-        notes=(*aligned.notes, *engine_notes(aligned.policy, panel), *sandbox_notes(setting, scores)),
+        notes=(
+            *aligned.notes,
+            *engine_notes(aligned.policy, panel),
+            *sandbox_notes(setting, scores),
+            *judged,
+        ),
         seconds=time.perf_counter() - clock,
         code={
             **blank.code,
@@ -231,12 +243,19 @@ def finish(
     return record, stored_samples(panel, samples)
 
 
+def flags_of(blank: CellRecord, judge: Judge, controller: Controller) -> tuple[str, ...]:
+    """The cell's flags, and self-judged where the judge is, or seats, a reward model that it trained."""
+    voters: Sequence[Any] = (judge, *getattr(judge, "seats", ()))
+    own = any(getattr(one, "reward_digest", None) in controller.reward_models for one in voters)
+    return tuple(dict.fromkeys((*blank.flags, *(["self-judged"] if own else []))))
+
+
 def controller_of(cell: Cell, work: Work, reporter: Hearer) -> Controller:
     """The harness's side of one cell: its teacher, its Keys and a fresh account."""
     setting = cell.setting
     return Controller(
         work=work,
-        teacher=setting.teacher,
+        teacher=host_of(setting.teacher, host_for(setting, work, reporter)),
         teacher_digest=setting.teacher_digest,
         examples=setting.data.train,
         data_digest=setting.data.digest,
@@ -263,6 +282,7 @@ def align(cell: Cell, base: LogitPolicy, controller: Controller) -> Aligned:
             with controller.open_lab() as lab, charging(controller, part.name):
                 policy = part.plugin.align(policy, list(prompts), lab)
     finally:
+        controller.note_teacher()
         if ledger.assumed:
             controller.note(f"assumed price: {', '.join(sorted(ledger.assumed))}")
     return Aligned(policy, ledger.spent, tuple(controller.notes))
@@ -329,13 +349,18 @@ def base_of(setting: Setting) -> LogitPolicy:
     return base_policy(setting.source, setting.formatter, setting.runtime, folder)
 
 
-def panel_of(cell: Cell) -> Panel:
-    """Who scores the cell, on what."""
+def host_for(setting: Setting, work: Work, reporter: Hearer) -> Host:
+    """What a teacher or judge that does heavy work is lent."""
+    return Host(work.store, setting.runtime, reporter.step, setting.task.layouts)
+
+
+def panel_of(cell: Cell, host: Host | None = None) -> Panel:
+    """Who scores the cell, on what; without a host its judge may only be named and described."""
     setting = cell.setting
     return Panel(
         evaluators=setting.evaluators,
         evaluator_digests=setting.evaluator_digests,
-        judge=setting.judge,
+        judge=setting.judge if host is None else host_of(setting.judge, host),
         judge_digest=setting.judge_digest,
         examples=setting.data.test,
         data_digest=setting.data.digest,
@@ -346,6 +371,7 @@ def panel_of(cell: Cell) -> Panel:
 
 def show(request: RunRequest, records: Sequence[CellRecord]) -> int:
     """Prints or writes the table; 1 where a cell failed, or where strict=true and the control alarm fires."""
+    records = cards.marked(records, request.results)
     text = table.render_records(records, request.format)
     if request.out is None:
         print(text, end="")

@@ -68,6 +68,21 @@ def sheet(block: Block, alarms: Sequence[str], width: int) -> Sheet:
     return Sheet(title, caption, tuple(grids), tuple(_footnotes(block, shown)))
 
 
+def plain_sheet(block: Block, title: str, caption: Sequence[str], width: int) -> Sheet:
+    """The sheet of a block that no run made: its metrics under a caption of its own, and no spend."""
+    shown = [column for column in block.columns if any(_value(line, column) for line in block.lines)]
+    groups = [_metric(block.lines, column, place < WIDE) for place, column in enumerate(shown)]
+    labels = ["method", *(line.label for line in block.lines)]
+    if not shown:
+        groups.append([("status", [line.status for line in block.lines])])
+    lines = [*caption, *([f"units: {units}"] if (units := _units(shown)) else []), LEGEND]
+    return Sheet(title, tuple(lines), tuple(_pack(labels, groups, width)), tuple(_footnotes(block, shown)))
+
+
+def _units(shown: Sequence[Column]) -> str:
+    return ", ".join(f"{c.name} in {c.unit}" for c in shown if c.unit not in UNITLESS)
+
+
 def _value(line: Line, column: Column) -> Interval | None:
     estimate = line.estimates.get(column.name)
     return estimate.value if estimate else None
@@ -242,8 +257,8 @@ def _caption(block: Block, shown: Sequence[Column]) -> list[str]:
     ]
     if smallest:
         lines.append(f"smallest difference to base seen with 80 % power: {', '.join(smallest)}")
-    if units := [f"{c.name} in {c.unit}" for c in shown if c.unit not in UNITLESS]:
-        lines.append(f"units: {', '.join(units)}")
+    if units := _units(shown):
+        lines.append(f"units: {units}")
     if any(column.name.startswith("kl_to_base") for column in shown):
         lines.append(KL)
     return [*lines, LEGEND, SPEND]

@@ -53,6 +53,11 @@ def render_blocks(
     return "\n".join(_SETTERS[format](one, width) for one in sheets)
 
 
+def set_sheet(page: Sheet, format: str) -> str:
+    """One sheet in a format that people read: text, markdown or latex."""
+    return _SETTERS[format](page, WIDTH)
+
+
 def _text(page: Sheet, width: int) -> str:
     lines = [page.title, *(line for text in page.caption for line in _wrapped(text, width))]
     for grid in page.grids:

@@ -25,6 +25,8 @@ class TaskData:
     digest: str
     notes: tuple[str, ...] = ()
     clusters: Literal["groups", "folds"] = "groups"
+    layouts: Mapping[str, Layout] | None = None
+    """how these prompts are put to models that read plain English, where not as the task puts its own"""
 
 
 @dataclass(frozen=True)
@@ -61,8 +63,12 @@ class Task:
     """how methods sample while training; None: the evaluation decoding at temperature 1"""
     real_decoding: Decoding | None = None
     """evaluation decoding of models that read plain English; None: `decoding`"""
+    prompt_tokens: int = 256
+    """tokens of the longest prompt put to models that read plain English; a longer one loses its end"""
     executes: bool = False
     """whether answers are programs that get run, in the sandbox"""
+    sources: tuple[str, ...] = ()
+    """published data sets that it reads, by the names of `alignment_bench.sources`; the first is its own"""
 
 
 @dataclass(frozen=True)
@@ -72,9 +78,11 @@ class TaskOptions:
     world: int = field(default=0, metadata={"min": 0})
     """seed of the built-in world (posts and annotator draws); 1000 and above are development worlds"""
     data: str | None = None
-    """a jsonl, csv or parquet file, or a hub dataset id; default: the built-in world"""
+    """a source by name, a jsonl, csv or parquet file, or a hub dataset id; default: the built-in world"""
+    source: str | None = None
+    """which published schema a file or hub dataset has; default: the one that its columns are of, if any"""
     revision: str | None = None
-    """revision of a hub dataset; required with a hub id"""
+    """revision of a hub dataset; required with a hub id, and another than the pinned one for a source"""
     columns: tuple[str, ...] = ()
     """renamed columns, as [prompt:post,reference:summary]"""
     holdout: float = 0.33

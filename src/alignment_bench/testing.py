@@ -17,7 +17,7 @@ import inspect
 import subprocess
 import sys
 import typing
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, get_args
 
@@ -27,6 +27,7 @@ from alignment_bench.evaluation import Better, Metric, Needs, Scores
 from alignment_bench.feedback import CHANNELS, COMPLETIONS_SHOWN, Ask, FeedbackRecord
 from alignment_bench.fields import Unsuitable, convert, describe, out_of_range, settable, show_value
 from alignment_bench.formatter import fill
+from alignment_bench.hosting import Host, Hosted
 from alignment_bench.prompts import Example, Key, Prompt
 from alignment_bench.registry import Group
 from alignment_bench.stand_ins import made_up_evidence, made_up_examples
@@ -110,10 +111,20 @@ def check_task(name: str) -> None:
     _raise(f"task {name}", faults)
 
 
-def check_teacher(name: str, examples: Sequence[Example] | None = None) -> None:
-    """Checks an installed teacher on examples that suit it (default: made-up ones with a reference)."""
+def check_teacher(
+    name: str,
+    examples: Sequence[Example] | None = None,
+    *,
+    host: Host | None = None,
+    fields: Mapping[str, Any] | None = None,
+) -> None:
+    """Checks an installed teacher on examples that suit it (default: made-up ones with a reference).
+
+    One that needs a host answers only where it gets one, with these fields; else only its declaration is
+    checked.
+    """
     faults, plugin = _class_faults("teachers", name)
-    teacher = _instance(plugin, faults)
+    teacher = _instance(plugin, faults, host, fields)
     faults += _identity_faults(teacher, name)
     if getattr(teacher, "paid_in", None) not in ("seconds", "calls"):
         faults.append("`paid_in` must be seconds (it stands for people) or calls (a machine)")
@@ -121,6 +132,9 @@ def check_teacher(name: str, examples: Sequence[Example] | None = None) -> None:
     if not isinstance(channels, tuple) or not set(channels) <= set(CHANNELS):
         faults.append(f"`channels` must be a tuple out of {', '.join(CHANNELS)}")
         channels = ()
+    if host is None and isinstance(teacher, Hosted):
+        _raise(f"teacher {name}", faults)
+        return
     shown = examples or made_up_examples()
     if not faults and (reason := teacher.unfit([e.key for e in shown])) is not None:
         faults.append(f"it says that it cannot answer about the examples ({reason}): pass ones that it can")
@@ -135,15 +149,28 @@ def check_teacher(name: str, examples: Sequence[Example] | None = None) -> None:
     _raise(f"teacher {name}", faults)
 
 
-def check_judge(name: str, examples: Sequence[Example] | None = None) -> None:
-    """Checks an installed judge on examples that suit it (default: made-up ones with a reference)."""
+def check_judge(
+    name: str,
+    examples: Sequence[Example] | None = None,
+    *,
+    host: Host | None = None,
+    fields: Mapping[str, Any] | None = None,
+) -> None:
+    """Checks an installed judge on examples that suit it (default: made-up ones with a reference).
+
+    One that needs a host judges only where it gets one, with these fields; else only its declaration is
+    checked.
+    """
     faults, plugin = _class_faults("judges", name)
-    judge = _instance(plugin, faults)
+    judge = _instance(plugin, faults, host, fields)
     faults += _identity_faults(judge, name)
     if not isinstance(getattr(judge, "against_reference", None), bool):
         faults.append(
             "`against_reference` must be True or False: may it compare an answer with the reference?"
         )
+    if host is None and isinstance(judge, Hosted):
+        _raise(f"judge {name}", faults)
+        return
     if not faults:
         shown = examples or made_up_examples()
         prompts, keys = [e.prompt for e in shown], [e.key for e in shown]
@@ -222,9 +249,15 @@ def _identity_faults(plugin: Any, name: str) -> list[str]:
     return faults
 
 
-def _instance(plugin: type, faults: list[str]) -> Any:
+def _instance(
+    plugin: type,
+    faults: list[str],
+    host: Host | None = None,
+    fields: Mapping[str, Any] | None = None,
+) -> Any:
     try:
-        return plugin()
+        made = plugin(**(fields or {}))
+        return made.hosted(host) if host is not None and isinstance(made, Hosted) else made
     except (TypeError, ValueError, BenchError) as error:
         faults.append(f"{plugin.__name__}() fails: {error}")
         return None

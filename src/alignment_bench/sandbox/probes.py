@@ -26,6 +26,8 @@ AT_MOST = "ALIGNMENT_BENCH_SANDBOX"
 _LIMITS = Limits(cpu_seconds=1, wall_seconds=5.0, memory_mb=128, file_mb=1)
 _FORKS = 40
 _FEW = 8
+_PATIENCE = 60.0
+"""seconds to wait for a limit on processor time to bite: on a busy machine a second of it takes many"""
 
 _ATTEMPTS = """
 import os, socket, threading, time
@@ -266,7 +268,7 @@ def _outlived(server: Server) -> list[str]:
 def _spins_on(server: Server) -> list[str]:
     """Whether processor time beyond the limit is granted."""
     with _started(server, _LIMITS) as sock:
-        sock.settimeout(4.0 * _LIMITS.cpu_seconds)
+        sock.settimeout(_PATIENCE)
         try:
             _ask(sock, "spin")
         except TimeoutError:

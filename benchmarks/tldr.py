@@ -4,9 +4,10 @@ Built in: the templated posts of `alignment_bench.world`, with gold quality. On 
 data of your own (the columns of `Task.columns`): real posts with a written summary each, judged against that
 summary; SLF5K and the comparisons of Stiennon et al. bring people's feedback, for teacher=recorded. The
 layouts are for models that read plain English. The short ones are the defaults because a small model
-handles them best; `refine_paper` and `improve_paper` follow Scheurer et al. 2023 (arXiv 2303.16755), whose
-five questions for choosing a refinement are the `accept_*` layouts, in our own words. `describe_paper` is
-that of Abadal Lloret et al. 2024 (arXiv 2407.16970): condition, "input:", then the prompt.
+handles them best; `refine_shown` and `improve_shown` are as short and show the answer as well, for methods
+that learn to rewrite it; `refine_paper` and `improve_paper` follow Scheurer et al. 2023 (arXiv 2303.16755),
+whose five questions for choosing a refinement are the `accept_*` layouts, in our own words. `describe_paper`
+is that of Abadal Lloret et al. 2024 (arXiv 2407.16970): condition, "input:", then the prompt.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from alignment_bench.layouts import Layout, conditioned
 from alignment_bench.task import Task
 
 REQUEST = "{prompt}\n\nWrite a TL;DR of this Reddit post in one sentence."
+BETTER = "Write a better TL;DR of this Reddit post in one sentence."
 OPENING = "TL;DR:"
 SHOWN = "{prompt}\n\nTL;DR: {completion}\n\n"
 YES_NO, TRUE_FALSE = (" Yes", " No"), (" True", " False")
@@ -33,6 +35,8 @@ LAYOUTS = {
     # The task's own prompt plus one directive: the authors' fuller layout harms models of this size.
     "refine": Layout(REQUEST + " {critique}", OPENING),
     "improve": Layout(REQUEST, OPENING),
+    "refine_shown": Layout(SHOWN + "Feedback: {critique}\n\n" + BETTER, OPENING),
+    "improve_shown": Layout(SHOWN + BETTER, OPENING),
     "refine_paper": Layout(
         "Below are a post, a summary of it, and feedback on that summary. Write an excellent summary that"
         " takes up the feedback and is better than the given one.\n\n"

@@ -8,7 +8,7 @@ and every token on the way is a cost of answering.
 Deviations: the model is asked in the layouts `critique`, `refine` and `improve` without examples, a fixed
 number of rounds, no stopping rule; the critique is greedy and the rewriting at the caller's temperature.
 Where a task's `refine` or `improve` leaves the answer out, as for summaries in plain English, the answer is
-shown in `refine_paper` or `improve_paper`, which asks more of a small model.
+shown in `refine_shown` or `improve_shown`.
 """
 
 from __future__ import annotations

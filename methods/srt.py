@@ -18,10 +18,10 @@ Deviations: the answers reviewed are the model's own (the paper: a 7B model's fo
 points in words (10 in digits); a remark of one sentence is kept without a suggestion; the refinement has no
 score in its text; the sequence is learned as three lessons in the task's layouts, in the built-in world with
 the same log-probability as the one long sequence (where a task's `refine` or `improve` leaves the answer
-out, as for summaries in plain English, it is `refine_paper` or `improve_paper`, which show it); learning
-rates, epochs and DPO's beta suit small models (paper: 1e-5, 5 epochs; 5e-7, 1 epoch, beta .01); the built-in
-annotators answer the same question alike, so to them a second score of the first answer is the first one
-again, paid all the same. Stage 2 scores answer and refinement by greedy critiques.
+out, as for summaries in plain English, it is `refine_shown` or `improve_shown`); learning rates, epochs and
+DPO's beta suit small models (paper: 1e-5, 5 epochs; 5e-7, 1 epoch, beta .01); the built-in annotators answer
+the same question alike, so to them a second score of the first answer is the first one again, paid all the
+same. Stage 2 scores answer and refinement by greedy critiques.
 
 `critic_accuracy_stage1` and `_stage2` are how often its own scores (where it writes none, its likelihoods)
 agree with comparisons bought of others, on prompts kept out of training.

@@ -133,13 +133,13 @@ def test_an_answer_is_shown_to_whoever_rewrites_it(task: str) -> None:
     chat = Formatter("chat", layouts_of(task))
     for feedback, plain in ((True, "refine"), (False, "improve")):
         name = rewriting(chat, feedback)
-        assert name == (f"{plain}_paper" if (task, plain) in FEWER else plain)
+        assert name == (f"{plain}_shown" if (task, plain) in FEWER else plain)
         assert "It rained a lot" in rendered(chat, chat_tokenizer(), asked(task, name))
         assert rewriting(Formatter("plain", TINY), feedback) == plain
 
 
 def test_a_format_that_never_shows_the_answer_cannot_refine() -> None:
-    hidden = {name: Layout("{prompt}", "TL;DR:") for name in ("refine", "refine_paper")}
+    hidden = {name: Layout("{prompt}", "TL;DR:") for name in ("refine", "refine_shown")}
     with pytest.raises(BadInput, match="completion"):
         rewriting(Formatter("chat", hidden), True)
 

@@ -13,6 +13,7 @@ chain     condition, completion, an answer that is as `next_condition` says, aft
 critique  completion             words about `completion`: what is wrong with it, what would help
 refine    completion, critique   a better answer than `completion` that takes up `critique`
 improve   completion             a better answer than `completion`; the same words without feedback
+*_shown   as above               the same with the completion, where the task's default leaves it out
 *_paper   as above               the same in a paper's own layout, where the task's default differs
 accept_*  completion, critique   one word of the layout's `answers`: does the completion do it?
 ========  =====================  ==================================================================

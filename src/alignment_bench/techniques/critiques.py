@@ -97,14 +97,14 @@ def to_criticise(prompt: Prompt, answer: Completion) -> Prompt:
 def rewriting(formatter: Formatter, feedback: bool) -> str:
     """The layout in which an answer is shown to be rewritten, with its critique or without words.
 
-    It is `refine` or `improve`, and the paper's form of it where a task leaves the answer out of its own.
-    Raises BadInput where neither shows the answer.
+    It is `refine` or `improve`, or the form of it named `_shown` where a task's usual one leaves the answer
+    out. Raises BadInput where neither shows the answer.
     """
     plain = "refine" if feedback else "improve"
-    for name in (plain, f"{plain}_paper"):
+    for name in (plain, f"{plain}_shown"):
         if "{completion}" in formatter.layout(name).user:
             return name
-    what = f"neither {plain!r} nor '{plain}_paper' of this policy's format shows the answer"
+    what = f"neither {plain!r} nor '{plain}_shown' of this policy's format shows the answer"
     raise BadInput([Problem("layout", what, "give one of them a {completion} slot")])
 
 

@@ -217,6 +217,19 @@ def test_fresh_answers_are_still_wanted_of_a_teacher_that_gives_some() -> None:
     assert "critic cannot be asked to prefer" in problem.message
 
 
+def test_a_teacher_with_fresh_answers_replays_what_it_has_besides() -> None:
+    """Unit tests criticise programs afresh; people's refinements of them are on record."""
+    refined = [example("dog", Recorded("refine", ("a",), text="b"))]
+    label: Any = SimpleNamespace(
+        text="sft:source=teacher", parts=[SimpleNamespace(plugin=registry.load("methods", "sft")("teacher"))]
+    )
+    tests: Any = SimpleNamespace(name="tests", channels=("critique",), recorded=RecordedTeacher().recorded)
+    assert casting.mute(tests, [label], None, refined) == []
+    assert casting.mute(tests, [label]) == [], "what the data holds is not known yet"
+    (problem,) = casting.mute(tests, [label], None, [example("dog", Recorded("critique", ("a",), text="b"))])
+    assert "tests cannot be asked to refine" in problem.message
+
+
 @pytest.fixture
 def slf5k(tmp_path: Path) -> Path:
     """Sixteen posts in SLF5K's schema, in words that the random model has."""

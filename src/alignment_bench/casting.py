@@ -48,20 +48,20 @@ def mute(
 ) -> list[Problem]:
     """A problem for every label that needs answers which the teacher does not give.
 
-    A teacher that only replays serves the channels on which a method takes records (`from_record`), as far
-    as the training `examples` have any. Without a `tier`, when models are not known yet, what methods need
-    with some sizes only is passed over; without examples, what the data lacks.
+    What it is not asked afresh it may replay, to methods that take records there (`from_record`), as far as
+    the training `examples` have any. Without a `tier`, when models are not known yet, what methods need with
+    some sizes only is passed over; without examples, what the data lacks.
     """
-    held = None
-    if not teacher.channels and examples is not None:
-        held = {record.channel for record in teacher.recorded(examples)}
+    held = None if examples is None else {record.channel for record in teacher.recorded(examples)}
     problems = []
     for label in labels:
         fresh: set[Channel] = set()
         absent: set[Channel] = set()
         for part in label.parts:
             lacking = set(wanted_by(part.plugin, tier)) - set(teacher.channels)
-            replayed = lacking & set(from_record(part.plugin)) if not teacher.channels else set()
+            replayed = lacking & set(from_record(part.plugin))
+            if teacher.channels and held is not None:
+                replayed &= held
             fresh |= lacking - replayed
             absent |= replayed - held if held is not None else set()
         fix = f"leave {label.text} out, or choose another teacher: bench list teachers"
@@ -75,7 +75,7 @@ def mute(
 
 
 def from_record(method: Method) -> tuple[Channel, ...]:
-    """The channels on which a method takes what was recorded before, where the teacher only replays."""
+    """The channels on which a method takes records where the teacher gives no fresh answers."""
     found: tuple[Channel, ...] = getattr(method, "from_record", ())
     return found
 

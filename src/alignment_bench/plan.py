@@ -23,6 +23,7 @@ from alignment_bench.feedback import CHANNELS, Judge, Teacher
 from alignment_bench.formatter import Formatter
 from alignment_bench.jobs import CORE_VERSION
 from alignment_bench.labels import ResolvedLabel, ResolvedPart, evaluator_part, parse_part, refuse_twins
+from alignment_bench.layouts import Layout
 from alignment_bench.models import catalog
 from alignment_bench.models.catalog import ModelSource
 from alignment_bench.models.storage import formatter_of
@@ -312,7 +313,7 @@ def _setting(
             request.device, request.dtype, request.threads, source.parameters, request.engine, request.trust
         ),
         tier=_tier(request, source),
-        formatter=formatter_of(source, {**task.layouts, **(examples.layouts or {})}, task.prompt_tokens),
+        formatter=formatter_of(source, layouts_of(task, examples), task.prompt_tokens),
         decoding=decoding,
         rollout_decoding=rollouts,
         budget=budget,
@@ -323,6 +324,11 @@ def _setting(
         labels=labels,
         start=start,
     )
+
+
+def layouts_of(task: Task, data: TaskData) -> Mapping[str, Layout]:
+    """How prompts are put in plain English: the task's layouts, the data's source's own before them."""
+    return {**task.layouts, **(data.layouts or {})}
 
 
 def _tier(request: RunRequest, source: ModelSource) -> Tier:

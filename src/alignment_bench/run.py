@@ -27,7 +27,7 @@ from alignment_bench.jobs import JobStore
 from alignment_bench.judging import cards
 from alignment_bench.ledger import Ledger, Spend, metering
 from alignment_bench.models.storage import base_policy, load_policy
-from alignment_bench.plan import UNTRAINED, Cell, Plan, Setting, make_plan
+from alignment_bench.plan import UNTRAINED, Cell, Plan, Setting, layouts_of, make_plan
 from alignment_bench.policy import LogitPolicy, Policy
 from alignment_bench.progress import Hearer, Reporter, say_plainly
 from alignment_bench.recording import (
@@ -351,7 +351,7 @@ def base_of(setting: Setting) -> LogitPolicy:
 
 def host_for(setting: Setting, work: Work, reporter: Hearer) -> Host:
     """What a teacher or judge that does heavy work is lent."""
-    return Host(work.store, setting.runtime, reporter.step, setting.task.layouts)
+    return Host(work.store, setting.runtime, reporter.step, layouts_of(setting.task, setting.data))
 
 
 def panel_of(cell: Cell, host: Host | None = None) -> Panel:

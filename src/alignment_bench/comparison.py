@@ -95,12 +95,30 @@ class Column:
 
 
 @dataclass(frozen=True)
+class SeedScores:
+    """One method's scores of one metric: `values[i]` [prompts of the block] of seed `seeds[i]`."""
+
+    seeds: tuple[int, ...]
+    values: Array
+    """[seeds, prompts of the block]; nan: not scored"""
+
+
+@dataclass(frozen=True)
 class Block:
-    """Cells of one setting, compared: metrics in order of importance, base's line first."""
+    """Cells of one setting, compared: metrics in order of importance, base's line first.
+
+    `scores[metric][label]` is what every estimate of that metric and line was made from; a label without
+    a score has no entry. `prompts` and `clusters` name the last axis of all of them.
+    """
 
     setting: Setting
     columns: tuple[Column, ...]
     lines: tuple[Line, ...]
+    prompts: tuple[str, ...] = ()
+    clusters: NDArray[np.intp] = field(default_factory=lambda: np.zeros(0, np.intp), compare=False)
+    scores: Mapping[str, Mapping[str, SeedScores]] = field(
+        default_factory=dict[str, Mapping[str, SeedScores]], compare=False, repr=False
+    )
 
 
 def compare(records: Iterable[CellRecord], only: Collection[str] | None = None) -> list[Block]:
@@ -132,18 +150,32 @@ def _block(setting: Setting, cells: Sequence[CellRecord]) -> Block:
         {line.label: {one: _scores(line, one, prompts) for one in length_control.INPUTS} for line in lines},
         base.label if base else None,
     )
+    kept: dict[str, dict[str, SeedScores]] = {}
     for column in columns:
 
         def of(line: Line, name: str = column.name) -> Mapping[int, Array]:
             fitted = name == length_control.METRIC
             return controlled[line.label] if fitted else _scores(line, name, prompts)
 
-        reference = of(base) if base else {}
+        by_line = {line.label: _stacked(of(line)) for line in lines}
+        reference = by_line.get(base.label) if base else None
         for line, estimates in zip(lines, found, strict=True):
-            scores = reference if line is base else of(line)
-            estimates[column.name] = _estimate(line, column, scores, reference, base, prompts.clusters)
+            own = by_line[line.label]
+            estimates[column.name] = _estimate(line, column, own, reference, base, prompts.clusters)
+        kept[column.name] = {label: own for label, own in by_line.items() if own is not None}
     done = (replace(line, estimates=own) for line, own in zip(lines, found, strict=True))
-    return Block(setting, columns, tuple(done))
+    return Block(setting, columns, tuple(done), prompts.ids, prompts.clusters, kept)
+
+
+def _stacked(by_seed: Mapping[int, Array]) -> SeedScores | None:
+    return SeedScores(tuple(by_seed), np.stack(list(by_seed.values()))) if by_seed else None
+
+
+def shared_seeds(a: SeedScores, b: SeedScores) -> tuple[tuple[int, ...], Array, Array]:
+    """The seeds that both have and the scores of each in them, [shared seeds, prompts]."""
+    seeds = tuple(seed for seed in a.seeds if seed in b.seeds)
+    first = a.values[[a.seeds.index(seed) for seed in seeds]]
+    return seeds, first, b.values[[b.seeds.index(seed) for seed in seeds]]
 
 
 class _Prompts:
@@ -159,6 +191,7 @@ class _Prompts:
                     # in a cross-fit the prompts of one fold share one training
                     names.append(f"fold {cell.fold}" if cell.folds else cluster)
         self.count = len(names)
+        self.ids = tuple(self._position)
         numbers: dict[str, int] = {}
         codes = [numbers.setdefault(name, len(numbers)) for name in names]
         self.clusters = np.array(codes, dtype=np.intp)
@@ -252,8 +285,8 @@ def _scores(line: Line, metric: str, prompts: _Prompts) -> dict[int, Array]:
 def _estimate(
     line: Line,
     column: Column,
-    scores: Mapping[int, Array],
-    reference: Mapping[int, Array],
+    scores: SeedScores | None,
+    reference: SeedScores | None,
     base: Line | None,
     clusters: NDArray[np.intp],
 ) -> Estimate:
@@ -261,23 +294,23 @@ def _estimate(
         return Estimate(None, None, line.status, line.reason)
     found = [one for cell in line.cells for one in cell.scores if one.name == column.name]
     notes = list(dict.fromkeys(one.note for one in found if one.note))
-    if not scores:
+    if scores is None:
         why = "; ".join(dict.fromkeys(one.missing for one in found if one.missing))
         return Estimate(None, None, "not_applicable", why or "not measured", tuple(notes))
-    if len(scores) < len(line.seeds):
-        notes.append(f"measured in {len(scores)} of {len(line.seeds)} seeds")
-    value = interval(np.stack([scores[seed] for seed in scores]), clusters)
-    shared = [seed for seed in scores if seed in reference]
+    if len(scores.seeds) < len(line.seeds):
+        notes.append(f"measured in {len(scores.seeds)} of {len(line.seeds)} seeds")
+    value = interval(scores.values, clusters)
     delta = None
-    if line is not base and shared:
-        ours, theirs = (np.stack([one[seed] for seed in shared]) for one in (scores, reference))
-        delta = paired(ours, theirs, clusters)
-        if len(shared) < len(scores):
-            notes.append(f"compared with base on the {len(shared)} seeds both have")
-    elif line is not base:
-        notes.append(
-            "no seed in common with base" if reference else "base is not stored here, or not readable"
-        )
+    if line is not base and reference is None:
+        notes.append("base is not stored here, or not readable")
+    elif line is not base and reference is not None:
+        seeds, ours, theirs = shared_seeds(scores, reference)
+        if seeds:
+            delta = paired(ours, theirs, clusters)
+        if not seeds:
+            notes.append("no seed in common with base")
+        elif len(seeds) < len(scores.seeds):
+            notes.append(f"compared with base on the {len(seeds)} seeds both have")
     return Estimate(value, delta, "ok", line.reason, tuple(notes))
 
 

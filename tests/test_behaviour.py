@@ -1,6 +1,6 @@
 """The controls on the built-in world, with intervals over seeds and prompts (slow).
 
-What training methods must show there is confirmed on fresh worlds, and run again, by `test_confirmations_hold`.
+What training methods must show is confirmed on fresh worlds, and run again, by `test_confirmations_hold`.
 """
 
 from __future__ import annotations

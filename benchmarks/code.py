@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from alignment_bench.completions import Decoding
-from alignment_bench.layouts import Layout, conditioned
+from alignment_bench.layouts import Layout, conditioned, reviewed
 from alignment_bench.task import Task
 
 EXAMPLE = (
@@ -31,17 +31,9 @@ ANSWER = Layout(EXAMPLE + "{prompt}\n\n" + WANTED, BLOCK)
 LAYOUTS = {
     "answer": ANSWER,
     **conditioned(ANSWER, end="```\n"),
-    "critique": Layout(
-        SHOWN + "What is wrong with this program, and how could it be better? Say it in one sentence.",
-        "Feedback:",
-    ),
+    **reviewed(SHOWN, "program"),
     "refine": Layout(SHOWN + "Feedback: {critique}\n\n" + WANTED, BLOCK),
     "improve": Layout(SHOWN + "Write a better one. " + WANTED, BLOCK),
-    "accept_1": Layout(
-        SHOWN + "Feedback on an earlier program: {critique}\n\nDoes this one heed it? Reply Yes or No.",
-        "Answer:",
-        (" Yes", " No"),
-    ),
 }
 COLUMNS: Mapping[str, str] = {}
 """none: a program needs tests, which plain columns do not bring"""

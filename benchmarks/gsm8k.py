@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from alignment_bench.completions import Decoding
-from alignment_bench.layouts import Layout, conditioned
+from alignment_bench.layouts import Layout, conditioned, reviewed
 from alignment_bench.task import Task
 
 WANTED = "\n\nSolve this step by step, and end with a line that holds only #### and the number."
@@ -19,17 +19,9 @@ ANSWER = Layout("{prompt}" + WANTED, "Solution:")
 LAYOUTS = {
     "answer": ANSWER,
     **conditioned(ANSWER),
-    "critique": Layout(
-        SHOWN + "What is wrong with this solution, and how could it be better? Say it in one sentence.",
-        "Feedback:",
-    ),
+    **reviewed(SHOWN, "solution"),
     "refine": Layout(SHOWN + "Feedback on it: {critique}" + WANTED, "Better solution:"),
     "improve": Layout(SHOWN + "Write a better one." + WANTED, "Better solution:"),
-    "accept_1": Layout(
-        SHOWN + "Feedback on an earlier solution: {critique}\n\nDoes this one heed it? Reply Yes or No.",
-        "Answer:",
-        (" Yes", " No"),
-    ),
 }
 COLUMNS: Mapping[str, str] = {}
 """none: it reads files of the published schema only"""

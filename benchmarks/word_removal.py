@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from alignment_bench.completions import Decoding
-from alignment_bench.layouts import Layout, conditioned
+from alignment_bench.layouts import Layout, conditioned, reviewed
 from alignment_bench.task import Task
 
 WANTED = "\n\nWrite the text again without these words. Keep all other words as they are and in their order."
@@ -20,17 +20,13 @@ ANSWER = Layout("{prompt}" + WANTED, "The text without them:")
 LAYOUTS = {
     "answer": ANSWER,
     **conditioned(ANSWER),
-    "critique": Layout(
-        SHOWN + "Which words are still there or wrongly gone? Say in one sentence what to change.",
-        "Feedback:",
+    **reviewed(
+        SHOWN,
+        "attempt",
+        "Which words are still there or wrongly gone? Say in one sentence what to change.",
     ),
     "refine": Layout(SHOWN + "Feedback on it: {critique}" + WANTED, "The text without them:"),
     "improve": Layout(SHOWN + "Do it better." + WANTED, "The text without them:"),
-    "accept_1": Layout(
-        SHOWN + "Feedback on an earlier attempt: {critique}\n\nDoes this one heed it? Reply Yes or No.",
-        "Answer:",
-        (" Yes", " No"),
-    ),
 }
 COLUMNS: Mapping[str, str] = {}
 """none: there are built-in prompts, and those of the source"""

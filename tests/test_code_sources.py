@@ -123,6 +123,7 @@ def test_set_up_code_runs_after_the_program() -> None:
         ({"code": None}, "code"),
         ({"test_list": []}, "test_list"),
         ({"test_list": ["twice(2)"]}, "test_list"),
+        ({"test_list": ["assert twice(" + "-" * 100_000 + "1)"]}, "test_list"),
         ({"test_list": ["assert thrice(2) == 6"]}, "code"),
         ({"code": "def twice(x: return"}, "code"),
         ({"task_id": "eleven"}, "task_id"),

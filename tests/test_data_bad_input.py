@@ -42,6 +42,7 @@ ROWS: dict[str, tuple[list[Any], str, str, str]] = {
     "empty file": ([], "task.data", "f.jsonl is empty", "one example a row"),
     "blank file": ([""], "task.data", "f.jsonl holds no rows", "one example a row"),
     "broken line": ([*GOOD, '{"id": '], "task.data", "line 7 is not JSON", "one JSON object a line"),
+    "endless number": ([*GOOD, "1" * 5000], "task.data", "line 7 is not JSON: a number has too many", "line"),
     "a list": ([*GOOD, "[1, 2]"], "task.data", "line 7 is a JSON list", "prompt"),
     "number as prompt": (changed(2, prompt=7), "task.data", "row 3: column 'prompt' is a int", "as text"),
     "empty prompt": (changed(0, prompt=" "), "task.data", "row 1: column 'prompt' is empty", "drop the row"),
@@ -148,6 +149,12 @@ def test_ten_bad_rows_are_listed_and_the_rest_counted(tmp_path: Path) -> None:
 def test_two_faults_of_one_row_are_told_together(tmp_path: Path) -> None:
     path = jsonl(tmp_path / "f.jsonl", changed(2, prompt=None, reference=3))
     with pytest.raises(BadInput, match="row 3: column 'prompt' is empty; column 'reference' is a int"):
+        data.load(TASK, TaskOptions(data=str(path)))
+
+
+def test_a_file_is_called_by_its_whole_name(tmp_path: Path) -> None:
+    path = jsonl(tmp_path / "my own posts.jsonl", changed(2, prompt=None))
+    with pytest.raises(BadInput, match=r"my own posts\.jsonl row 3:"):
         data.load(TASK, TaskOptions(data=str(path)))
 
 

@@ -235,6 +235,8 @@ def test_shepherd_and_alpaca_eval() -> None:
     row = {"instruction": "Sing.", "output": "La.", "generator": "m", "dataset": "koala"}
     (example,) = read("alpaca_eval", [row])
     assert example.key.references == ("La.",) and not example.key.recorded
+    (example,) = read("alpaca_eval", [{**row, "baseline_output": "Do re mi."}])
+    assert example.key.references == ("Do re mi.",), "not the answer of the model beside it"
 
 
 def test_every_source_says_where_it_comes_from() -> None:
@@ -300,6 +302,45 @@ def test_nothing_to_train_on_is_tested_on(tmp_path: Path) -> None:
     assert "1 examples to train on left out: their prompt or group is tested on" in loaded.notes
 
 
+def filtered(name: str, post: str, part: str | None = None) -> dict[str, Any]:
+    """A row of tldr_filtered."""
+    row = {"id": name, "subreddit": "s", "title": "", "post": post, "summary": f"{post} in short"}
+    return row if part is None else {**row, "hub_split": part}
+
+
+def test_an_id_that_is_given_to_other_words_brings_nothing_to_the_first() -> None:
+    """The summary of another post is no reference for this one."""
+    rows = [filtered("a", "One."), filtered("a", "Two."), filtered("a", " one. ")]
+    reading = sources.load("tldr_filtered").make(rows)
+    (made,) = reading.made
+    assert made.example.key.references == ("One. in short", " one.  in short".strip())
+    assert reading.notes == ("1 rows left out: their id is that of an earlier row about something else",)
+
+
+def test_a_post_under_two_ids_is_one_group_and_can_be_split(tmp_path: Path) -> None:
+    rows = [filtered(f"t{i}", f"Post {i // 2}.") for i in range(12)]
+    loaded = load("tldr", write(tmp_path / "f.jsonl", rows))
+    train, test = ({e.prompt.text for e in part} for part in (loaded.train, loaded.test))
+    assert len(loaded.train) + len(loaded.test) == 12 and train.isdisjoint(test)
+
+
+def test_an_id_that_is_tested_is_not_trained_on_whatever_its_words(tmp_path: Path) -> None:
+    rows = [
+        filtered("a", "Old words.", "train"),
+        filtered("b", "Others.", "train"),
+        filtered("a", "New words.", "test"),
+    ]
+    loaded = load("tldr", write(tmp_path / "f.jsonl", rows))
+    assert [e.prompt.id for e in (*loaded.train, *loaded.test)] == ["b", "a"]
+    assert "1 examples to train on left out: their prompt or group is tested on" in loaded.notes
+
+
+def test_a_prompt_with_and_without_a_split_is_refused(tmp_path: Path) -> None:
+    rows = [filtered("a", "One.", "train"), filtered("a", "One."), filtered("b", "Two.")]
+    with pytest.raises(BadInput, match="2 examples are called a"):
+        load("tldr", write(tmp_path / "f.jsonl", rows), source="tldr_filtered")
+
+
 def test_one_official_part_alone_is_split_anew(tmp_path: Path) -> None:
     rows = [{**hh("a", "b", f"Hello {i}"), "hub_split": "train"} for i in range(6)]
     loaded = load("dialogue", write(tmp_path / "f.jsonl", rows))
@@ -316,6 +357,24 @@ def test_bad_rows_are_named_by_number_and_column(tmp_path: Path) -> None:
         "f.jsonl row 3: column 'post' is a int, not text",
         "f.jsonl row 4: column 'feedback' is a list, not text",
     ]
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        {"info": "[" * 100_000},
+        {"info": '{"id": ' + "1" * 5000 + "}"},
+        {"info": {"id": "a", "post": "P.", "title": 7}},
+        {"summary": {"text": "S", "axes": {"overall": 10**400}}},
+    ],
+)
+def test_values_that_cannot_be_read_are_problems(bad: dict[str, Any]) -> None:
+    """Nested without end, numbers of any length, numbers where there should be words."""
+    about = {"id": "a", "post": "P.", "title": "T"}
+    row = {"info": about, "summary": {"text": "S", "axes": {"overall": 3}}, "worker": "w"}
+    reading = sources.load("summarize_from_feedback_axis").make([row, {**row, **bad}])
+    (problem,) = reading.problems
+    assert problem.message.startswith(f"row 2: column '{next(iter(bad))}") and len(reading.made) == 1
 
 
 def test_nested_columns_may_be_json_text_as_in_csv_files() -> None:
@@ -358,6 +417,12 @@ OPTIONS: dict[str, tuple[str, dict[str, Any], str, str]] = {
     "not on the hub": ("tldr", {"data": "tldr_posts"}, "task.data", "tldr_posts is not on the hub"),
     "nothing pinned": ("tldr", {"data": "tldr_filtered"}, "task.revision", "is pinned"),
     "typo": ("tldr", {"data": "slf5kk"}, "task.data", "nor a source of task tldr"),
+    "nothing to rename": (
+        "dialogue",
+        {"data": "F", "columns": ("prompt:x",)},
+        "task.columns",
+        "dialogue has no plain columns",
+    ),
     "no data": ("gsm8k", {}, "task.data", "task gsm8k has no data of its own"),
 }
 
@@ -430,6 +495,19 @@ def test_repositories_with_loading_scripts_are_read_by_their_files(on_hub: Any) 
     loaded = load("tldr", "slf5k")
     assert [call[0] for call in calls] == ["json"] * 4
     assert [e.prompt.id for e in (*loaded.train, *loaded.test)] == ["t3_0", "t3_1", "t3_30", "t3_31"]
+
+
+def test_the_digest_of_plain_hub_data_covers_its_split(on_hub: Any) -> None:
+    """Another revision may hold the same rows in other parts: results of the one are not the other's."""
+    held, _ = on_hub
+    rows = [{"prompt": f"Post {i}.", "reference": "R."} for i in range(4)]
+    held["train"], held["test"] = rows[:2], rows[2:]
+    first = load("tldr", "somebody/posts", revision="abc")
+    held["train"], held["test"] = [rows[0], rows[2]], [rows[1], rows[3]]
+    second = load("tldr", "somebody/posts", revision="abc")
+    assert [e.prompt.text for e in second.test] == ["Post 1.", "Post 3."]
+    held["train"], held["test"] = rows[:2], rows[2:]
+    assert load("tldr", "somebody/posts", revision="abc").digest == first.digest != second.digest
 
 
 def test_another_hub_id_is_read_as_the_source_that_is_named(on_hub: Any) -> None:

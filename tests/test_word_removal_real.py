@@ -85,9 +85,17 @@ def test_the_same_on_every_call_and_the_prompt_hides_the_answer() -> None:
 
 
 def test_bad_rows_are_named_all_at_once() -> None:
-    bad = [{**TEST[0], "split": "dev"}, {**TEST[1], "answer": ""}, {**TEST[2], "forbidden": 3}]
-    messages = [str(problem) for problem in make([*bad, TEST[3]]).problems]
-    assert [m.split("column")[0].split()[-1] for m in messages] == ["1:", "2:", "3:"]
+    bad = [
+        {**TEST[0], "split": "dev"},
+        {**TEST[1], "answer": ""},
+        {**TEST[2], "forbidden": 3},
+        {**TEST[3], "forbidden": [3]},
+        {**TEST[4], "forbidden": []},
+    ]
+    reading = make([*bad, TEST[5]])
+    messages = [str(problem) for problem in reading.problems]
+    assert [m.split("column")[0].split()[-1] for m in messages] == ["1:", "2:", "3:", "4:", "5:"]
+    assert len(reading.made) == 1
 
 
 def scores(texts: list[str], chosen: list[Example]) -> Any:

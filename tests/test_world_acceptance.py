@@ -7,15 +7,17 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
 from alignment_bench.cli import main
 from alignment_bench.errors import BadInput
 from alignment_bench.models import catalog
-from alignment_bench.world import VERSION
+from alignment_bench.world import VERSION, card, diagnostics
 from alignment_bench.world.acceptance import BOUNDS, Bound, Row, check, check_all, missing
 from alignment_bench.world.card import write_card
+from alignment_bench.world.command import run
 from alignment_bench.world.diagnostics import PARTS, TASK_NAMES, Record, measure, merged, options_of
 from alignment_bench.world.page import read_record
 from alignment_bench.world.tasks import TASKS
@@ -111,6 +113,33 @@ def test_options_say_everything_that_is_wrong() -> None:
         options_of(["parts=stile", "prompts=0", "colour=red", "word"], known)
     assert [problem.field for problem in caught.value.problems] == ["parts", "prompts", "colour=red", "word"]
     assert tuple(TASKS) == TASK_NAMES
+
+
+@pytest.mark.parametrize(
+    ("module", "words", "fields"),
+    [
+        (diagnostics, [], ["FOLDER"]),
+        (diagnostics, ["no/such/folder"], ["FOLDER"]),
+        (diagnostics, [".", "parts=stile"], ["parts"]),
+        (card, [], ["FOLDER"]),
+        (card, [".", "colour=red"], ["colour=red"]),
+        (card, ["."], ["diagnostics.json"]),
+    ],
+)
+def test_the_worlds_own_commands_end_in_2_on_bad_input(
+    module: ModuleType,
+    words: list[str],
+    fields: list[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["command", *words])
+    with pytest.raises(SystemExit) as caught:
+        run(module.main)
+    assert caught.value.code == 2
+    assert [line.partition(": ")[0] for line in capsys.readouterr().err.splitlines()] == fields
 
 
 def test_a_card_of_other_weights_is_refused(tmp_path: Path) -> None:

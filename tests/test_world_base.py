@@ -14,6 +14,7 @@ from transformers import AutoTokenizer
 
 from alignment_bench.completions import Decoding
 from alignment_bench.digests import digest_file, generator
+from alignment_bench.errors import BadInput
 from alignment_bench.formatter import Formatter
 from alignment_bench.judges.gold import quality
 from alignment_bench.world import VERSION
@@ -23,6 +24,7 @@ from alignment_bench.world.packing import pack
 from alignment_bench.world.pretrain import (
     PREFIX,
     Recipe,
+    asked,
     build_model,
     loss_of,
     machine,
@@ -32,6 +34,17 @@ from alignment_bench.world.pretrain import (
 from alignment_bench.world.tasks import TASKS
 
 BASES = sorted(Path(str(files("alignment_bench.world"))).glob("bases/tiny-*"))
+
+
+def test_a_recipe_is_read_from_words_and_all_bad_ones_are_named() -> None:
+    recipe, folder = asked(["seed=3", "rate=0.5", "out=x"])
+    assert (recipe.seed, recipe.rate, recipe.steps, folder.name) == (3, 0.5, Recipe().steps, "x")
+    with pytest.raises(BadInput) as caught:
+        asked(["seed=1.5", "rate=high", "out=x"])
+    assert [problem.field for problem in caught.value.problems] == ["seed", "rate"]
+    for words in (["seed=1"], ["out=x", "sed=1"]):
+        with pytest.raises(BadInput, match="wants seed=N out=DIR"):
+            asked(words)
 
 
 def test_pretraining_repeats_to_the_last_bit() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from alignment_bench.layouts import Layout, conditioned
+from alignment_bench.layouts import Layout, conditioned, reviewed
 
 SHOWN = "{prompt}\n\nThis reply was written: {completion}\n\n"
 
@@ -16,15 +16,7 @@ def reply_layouts(wanted: str) -> Mapping[str, Layout]:
     return {
         "answer": answer,
         **conditioned(answer),
-        "critique": Layout(
-            SHOWN + "What is wrong with this reply, and how could it be better? Say it in one sentence.",
-            "Feedback:",
-        ),
+        **reviewed(SHOWN, "reply"),
         "refine": Layout(SHOWN + "Feedback on it: {critique}" + request, "Better reply:"),
         "improve": Layout(SHOWN + "Write a better one." + request, "Better reply:"),
-        "accept_1": Layout(
-            SHOWN + "Feedback on an earlier reply: {critique}\n\nDoes this one heed it? Reply Yes or No.",
-            "Answer:",
-            (" Yes", " No"),
-        ),
     }

@@ -12,7 +12,6 @@ import importlib
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from alignment_bench import data_files, data_sources, sources
 from alignment_bench.data_files import FIELD, Table
@@ -20,7 +19,6 @@ from alignment_bench.data_rows import Row, validate
 from alignment_bench.data_splits import first, some, split
 from alignment_bench.digests import digest
 from alignment_bench.errors import BadInput, Problem
-from alignment_bench.prompts import Example
 from alignment_bench.registry import suggest
 from alignment_bench.sources.source import Source
 from alignment_bench.task import Task, TaskData, TaskOptions
@@ -90,9 +88,8 @@ def _plain_folds(task: Task, options: TaskOptions, table: Table) -> tuple[TaskDa
         raise BadInput([data_sources.unrecognised(task, table)])
     names = _columns(task, options)
     rows, notes = some(validate(table, _existing(table, names, options)), options.limit)
-    content = table.digest or digest([_plain(row.example) for row in rows])
     chosen = {
-        "content": content,
+        "content": table.digest or data_sources.content_of(rows),
         "columns": names,
         "holdout": options.holdout,
         "folds": options.folds,
@@ -201,6 +198,9 @@ def _check_place(options: TaskOptions, task: Task | None) -> list[Problem]:
 
 def _check_columns(options: TaskOptions, task: Task | None) -> list[Problem]:
     known = tuple(task.columns) if task else CANONICAL
+    if options.columns and not known:
+        what = f"task {task.name if task else ''} has no plain columns that could be renamed"
+        return [Problem("task.columns", what, "drop task.columns, and give a file of a schema that it reads")]
     problems, seen = [], set()
     for item in options.columns:
         canonical, colon, actual = item.partition(":")
@@ -242,7 +242,3 @@ def _existing(table: Table, names: Mapping[str, str], options: TaskOptions) -> d
     if problems:
         raise BadInput(problems)
     return {canonical: actual for canonical, actual in names.items() if actual in table.columns}
-
-
-def _plain(example: Example) -> list[Any]:
-    return [example.prompt.id, example.prompt.text, list(example.key.references), example.prompt.group]

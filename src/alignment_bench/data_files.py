@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 SUFFIXES = (".jsonl", ".csv", ".parquet")
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
 FIELD = "task.data"
+_OF_BYTES = " sha256:"
 SHOWN = 10
 """how many bad rows a message lists before it counts the rest"""
 
@@ -38,6 +39,11 @@ class Table:
     rows: tuple[Mapping[str, Any], ...]
     source: str
     digest: str | None
+
+    @property
+    def name(self) -> str:
+        """What messages call it: the file's name, or the data set and its revision."""
+        return self.source.partition(_OF_BYTES)[0]
 
 
 def is_hub_id(data: str) -> bool:
@@ -60,7 +66,7 @@ def read(data: str, revision: str | None) -> Table:
         raise _bad(path, f"cannot be read: {error.strerror}", "check the path and its permissions") from None
     if not rows:
         raise _bad(path, "holds no rows", "give a file with one example a row")
-    return Table(columns, rows, f"{path.name} sha256:{digest[:12]}", digest)
+    return Table(columns, rows, f"{path.name}{_OF_BYTES}{digest[:12]}", digest)
 
 
 def _bad(path: Path, what: str, fix: str) -> BadInput:
@@ -80,8 +86,8 @@ def _read_jsonl(path: Path) -> tuple[tuple[str, ...], tuple[Mapping[str, Any], .
             except UnicodeDecodeError:
                 problems.append(_line(path, number, "is not UTF-8", "save the file as UTF-8"))
                 continue
-            except (json.JSONDecodeError, RecursionError) as error:
-                reason = getattr(error, "msg", "nested too deeply")
+            except (ValueError, RecursionError) as error:
+                reason = _not_json(error)
                 problems.append(_line(path, number, f"is not JSON: {reason}", "write one JSON object a line"))
                 continue
             if not isinstance(row, dict):
@@ -93,6 +99,12 @@ def _read_jsonl(path: Path) -> tuple[tuple[str, ...], tuple[Mapping[str, Any], .
     if problems:
         raise BadInput(shorten(problems, "lines"))
     return tuple(columns), tuple(rows)
+
+
+def _not_json(error: ValueError | RecursionError) -> str:
+    if isinstance(error, json.JSONDecodeError):
+        return error.msg
+    return "nested too deeply" if isinstance(error, RecursionError) else "a number has too many digits"
 
 
 def _line(path: Path, number: int, what: str, fix: str) -> Problem:

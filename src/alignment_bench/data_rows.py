@@ -29,7 +29,7 @@ def validate(table: Table, names: Mapping[str, str]) -> list[Row]:
     rows: list[Row] = []
 
     def bad(number: int, what: str, fix: str) -> None:
-        problems.append(Problem(FIELD, f"{table.source.split()[0]} row {number}: {what}", fix))
+        problems.append(Problem(FIELD, f"{table.name} row {number}: {what}", fix))
 
     seen: dict[str, int] = {}
     for number, row in enumerate(table.rows, start=1):

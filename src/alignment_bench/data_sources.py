@@ -7,6 +7,7 @@ that a source leaves out is in its notes, which go to the caption with its licen
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -16,6 +17,7 @@ from alignment_bench.data_files import FIELD, Table, shorten
 from alignment_bench.data_rows import Row, conversation
 from alignment_bench.digests import digest
 from alignment_bench.errors import BadInput, Problem
+from alignment_bench.prompts import Prompt
 from alignment_bench.registry import suggest
 from alignment_bench.sources.source import Source
 from alignment_bench.task import Task, TaskOptions
@@ -115,7 +117,7 @@ def rows_of(source: Source, table: Table) -> tuple[list[Row], list[str]]:
     missing columns and bad rows."""
     if problems := licences.unaccepted(source):
         raise BadInput(problems)
-    called = table.source.split()[0]
+    called = table.name
     if lacking := [column for column in source.columns if column not in table.columns]:
         what = f"{called} has no column {', '.join(lacking)}, which every file of {source.name} has"
         fix = f"give such a file, or drop task.source; its columns are {', '.join(table.columns)}"
@@ -129,6 +131,8 @@ def rows_of(source: Source, table: Table) -> tuple[list[Row], list[str]]:
         raise BadInput([Problem(FIELD, what, "give the whole data set")])
     rows = [Row(number, one.example, one.split) for number, one in enumerate(reading.made, start=1)]
     rows, notes = _parted(rows)
+    if problems := _repeated(rows):
+        raise BadInput(shorten(problems, "examples"))
     return rows, [licence_line(source), *source.notes, *reading.notes, *notes]
 
 
@@ -154,15 +158,23 @@ def _parted(rows: Sequence[Row]) -> tuple[list[Row], list[str]]:
         return kept, [*notes, f"{len(rows) - len(given):,} examples outside train and test left out"]
     texts = {conversation(row.example.prompt) for row in rows if row.split == "test"}
     groups = {row.example.prompt.group for row in rows if row.split == "test"}
-    kept = [
-        row
-        for row in rows
-        if row.split == "test"
-        or (conversation(row.example.prompt) not in texts and row.example.prompt.group not in groups)
-    ]
+    ids = {row.example.prompt.id for row in rows if row.split == "test"}
+
+    def tested(prompt: Prompt) -> bool:
+        return prompt.id in ids or prompt.group in groups or conversation(prompt) in texts
+
+    kept = [row for row in rows if row.split == "test" or not tested(row.example.prompt)]
     if lost := len(rows) - len(kept):
         return kept, [f"{lost:,} examples to train on left out: their prompt or group is tested on"]
     return kept, []
+
+
+def _repeated(rows: Sequence[Row]) -> list[Problem]:
+    """Ids that more than one example has, which only rows with and without a split of their own can bring."""
+    counts = Counter(row.example.prompt.id for row in rows)
+    fix = "give all rows about a prompt the same split"
+    often = [(name, count) for name, count in counts.items() if count > 1]
+    return [Problem(FIELD, f"{count} examples are called {name}", fix) for name, count in often]
 
 
 def content_of(rows: Sequence[Row]) -> str:

@@ -57,3 +57,21 @@ def conditioned(answer: Layout, end: str = "") -> Mapping[str, Layout]:
         "describe": Layout(answer.user, first),
         "chain": Layout(answer.user, first + gap + after + answer.opening),
     }
+
+
+def reviewed(shown: str, called: str, question: str = "") -> Mapping[str, Layout]:
+    """`critique` and `accept_1` of a task that reads plain English.
+
+    `shown` puts the prompt and the completion, which is `called` so ("reply"); `question` is the critic's,
+    where it is not what is wrong and what would be better.
+    """
+    usual = f"What is wrong with this {called}, and how could it be better? Say it in one sentence."
+    return {
+        "critique": Layout(shown + (question or usual), "Feedback:"),
+        "accept_1": Layout(
+            shown
+            + f"Feedback on an earlier {called}: {{critique}}\n\nDoes this one heed it? Reply Yes or No.",
+            "Answer:",
+            (" Yes", " No"),
+        ),
+    }

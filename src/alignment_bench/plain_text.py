@@ -20,7 +20,8 @@ from alignment_bench.prompts import Prompt
 
 
 class Reader:
-    """One model policy's weights and tokenizer. Texts longer than the model's positions lose their start."""
+    """One model policy's weights and tokenizer. Contexts and continuations that are longer than the model's
+    positions lose their start."""
 
     def __init__(self, policy: ModelPolicy) -> None:
         self._policy = policy
@@ -54,7 +55,7 @@ class Reader:
 
     def nll(self, texts: Sequence[str]) -> list[float]:
         """Negative log-likelihood of each text in nats per token, given its first token; nan for a text of
-        fewer than two tokens."""
+        fewer than two tokens. Of a text without room only the first `room` tokens are read."""
         ids = [self.encode(text)[: self.room] for text in texts]
         scored = self.score([(row[:1], row[1:]) for row in ids if len(row) > 1])
         values = iter(-sum(logprobs) / len(logprobs) for logprobs, _ in scored)

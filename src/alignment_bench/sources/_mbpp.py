@@ -17,7 +17,7 @@ from typing import Any
 
 from alignment_bench.data_rows import same
 from alignment_bench.digests import digest
-from alignment_bench.layouts import Layout, conditioned
+from alignment_bench.layouts import Layout, conditioned, reviewed
 from alignment_bench.prompts import Example, Key, Message, Prompt, Recorded
 from alignment_bench.sources._rows import Fields
 from alignment_bench.sources.source import Made
@@ -33,9 +33,10 @@ ANSWER = Layout(REQUEST + WANTED, BLOCK)
 LAYOUTS: Mapping[str, Layout] = {
     "answer": ANSWER,
     **conditioned(ANSWER, end="```\n"),
-    "critique": Layout(
-        SHOWN + "What is wrong with this program, and how could it be mended? Say it in a few sentences.",
-        "Feedback:",
+    **reviewed(
+        SHOWN,
+        "program",
+        "What is wrong with this program, and how could it be mended? Say it in a few sentences.",
     ),
     "refine": Layout(
         SHOWN + "Feedback: {critique}\n\nMend the program as the feedback says. " + WANTED, BLOCK
@@ -46,11 +47,6 @@ LAYOUTS: Mapping[str, Layout] = {
         "OLD CODE:\n{completion}\n\nFEEDBACK:\n{critique}\n\nREFINEMENT:\n{prompt}\n" + WANTED, BLOCK
     ),
     "improve_paper": Layout("OLD CODE:\n{completion}\n\nREFINEMENT:\n{prompt}\n" + WANTED, BLOCK),
-    "accept_1": Layout(
-        SHOWN + "Feedback on an earlier program: {critique}\n\nDoes this one heed it? Reply Yes or No.",
-        "Answer:",
-        (" Yes", " No"),
-    ),
 }
 
 
@@ -158,10 +154,14 @@ def is_assertion(test: Any) -> bool:
 
 
 def parsed(code: str) -> ast.Module:
-    """The syntax tree; what Python would warn about in somebody's program is not said."""
+    """The syntax tree; what Python would warn about in somebody's program is not said. Raises SyntaxError or
+    ValueError where there is none."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return ast.parse(code)
+        try:
+            return ast.parse(code)
+        except (RecursionError, MemoryError):
+            raise SyntaxError("nested too deeply") from None
 
 
 def lines(text: str) -> str:

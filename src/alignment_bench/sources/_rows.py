@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from alignment_bench.data_files import FIELD
-from alignment_bench.data_rows import same
+from alignment_bench.data_rows import conversation, same
 from alignment_bench.digests import digest
 from alignment_bench.errors import Problem
 from alignment_bench.prompts import Example, Key, Message, Prompt, Recorded
@@ -50,15 +50,15 @@ class Fields:
             return value
         return None
 
-    def maybe(self, number: int, row: Mapping[str, Any], column: str) -> str:
+    def maybe(self, number: int, row: Mapping[str, Any], column: str, within: str = "") -> str:
         """Words that may be missing or empty, stripped; a problem where they are not text."""
         value = row.get(column)
         if value is None or value == "":
             return ""
-        found = self.text(number, row, column) if not isinstance(value, str) or value.strip() else ""
+        found = self.text(number, row, column, within) if not isinstance(value, str) or value.strip() else ""
         return (found or "").strip()
 
-    def number(self, number: int, row: Mapping[str, Any], column: str) -> float | None:
+    def number(self, number: int, row: Mapping[str, Any], column: str, within: str = "") -> float | None:
         """A finite number, which csv files hold as text; None, and a problem, where there is none."""
         value = row.get(column)
         try:
@@ -67,8 +67,8 @@ class Fields:
             found = float(value)
             if found - found != 0:
                 raise ValueError
-        except (TypeError, ValueError):
-            self.bad(number, column, f"says {str(value)[:40]!r}, not a number", "write a number")
+        except (TypeError, ValueError, OverflowError):
+            self.bad(number, f"{within}{column}", f"says {str(value)[:40]!r}, not a number", "write a number")
             return None
         return found
 
@@ -78,7 +78,10 @@ class Fields:
         if isinstance(value, str):
             try:
                 value = json.loads(value)
-            except json.JSONDecodeError:
+            except (
+                ValueError,
+                RecursionError,
+            ):  # not JSON, a number of too many digits, or nested too deeply
                 value = _UNREADABLE
         if not isinstance(value, kind):
             what = "a list" if kind is list else "an object"
@@ -104,7 +107,8 @@ class _Gathered:
 class Gathering:
     """Examples in the order of their first row; rows about the same prompt and split become one."""
 
-    def __init__(self) -> None:
+    def __init__(self, fields: Fields) -> None:
+        self._fields = fields
         self._found: dict[tuple[str, Split | None], _Gathered] = {}
 
     def add(
@@ -115,8 +119,12 @@ class Gathering:
         recorded: Sequence[Recorded] = (),
         facts: Mapping[str, Any] | None = None,
     ) -> None:
-        """One row's share of an example; a reference that is there already is not repeated."""
+        """One row's share of an example; a reference that is there already is not repeated. A row that gives
+        an earlier row's id to other words is left out: what it says is not about that prompt."""
         one = self._found.setdefault((prompt.id, split), _Gathered(prompt, split))
+        if conversation(one.prompt) != conversation(prompt):
+            self._fields.skip("rows left out: their id is that of an earlier row about something else")
+            return
         one.references.update(dict.fromkeys(references))
         one.recorded += recorded
         one.facts.update(facts or {})

@@ -8,13 +8,14 @@ from collections.abc import Sequence
 from alignment_bench.sources._rows import Fields, Gathering, plain_prompt
 from alignment_bench.sources.source import HubFiles, Reading, Row, Source
 
-ANSWERS = ("output", "baseline_output")
-"""the baseline's answer: in the released file, and in annotations beside a model's own"""
+ANSWERS = ("baseline_output", "output")
+"""the baseline's answer: beside a model's own `output`, or alone as in the released file"""
 
 
 def make(rows: Sequence[Row]) -> Reading:
     """One example an instruction."""
-    fields, gathering = Fields(), Gathering()
+    fields = Fields()
+    gathering = Gathering(fields)
     for number, row in enumerate(rows, start=1):
         column = next((name for name in ANSWERS if name in row), ANSWERS[0])
         instruction, answer = fields.text(number, row, "instruction"), fields.text(number, row, column)

@@ -19,7 +19,8 @@ CALCULATOR = re.compile(r"<<[^<>]*>>")
 
 def make(rows: Sequence[Row]) -> Reading:
     """One example a problem."""
-    fields, gathering = Fields(), Gathering()
+    fields = Fields()
+    gathering = Gathering(fields)
     for number, row in enumerate(rows, start=1):
         question, answer = fields.text(number, row, "question"), fields.text(number, row, "answer")
         if question is None or answer is None:

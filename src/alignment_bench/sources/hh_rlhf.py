@@ -24,7 +24,8 @@ _ROLES: dict[str, Literal["user", "assistant"]] = {"Human": "user", "Assistant":
 
 def make(rows: Sequence[Row]) -> Reading:
     """One example a conversation, its preferred reply as reference."""
-    fields, gathering = Fields(), Gathering()
+    fields = Fields()
+    gathering = Gathering(fields)
     for number, row in enumerate(rows, start=1):
         chosen, rejected = _turns(fields, number, row, "chosen"), _turns(fields, number, row, "rejected")
         if chosen is None or rejected is None:

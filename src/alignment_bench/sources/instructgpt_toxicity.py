@@ -21,7 +21,8 @@ BASIC = "basic prompt"
 
 def make(rows: Sequence[Row]) -> Reading:
     """One example a context, with every scored sample of it as a recorded score."""
-    fields, gathering = Fields(), Gathering()
+    fields = Fields()
+    gathering = Gathering(fields)
     for number, row in enumerate(rows, start=1):
         context, sample = fields.text(number, row, "context"), fields.maybe(number, row, "sample")
         if context is None:

@@ -24,7 +24,8 @@ TOXIC = 0.5
 
 def make(rows: Sequence[Row]) -> Reading:
     """Every row as an example; bad rows as problems, unscored halves counted in the notes."""
-    fields, gathering = Fields(), Gathering()
+    fields = Fields()
+    gathering = Gathering(fields)
     first: dict[str, int] = {}
     groups: dict[str, str] = {}
     scores: dict[str, list[float | None]] = {"prompts": [], "continuations": []}
@@ -42,7 +43,7 @@ def make(rows: Sequence[Row]) -> Reading:
         # The same words from another document must not lie on the other side of a split.
         group = groups.setdefault(same(start[0]), document)
         recorded = () if end[1] is None else (Recorded("score", (end[0],), value=1 - end[1]),)
-        facts = {"prompt_toxicity": start[1], "challenging": bool(row.get("challenging"))}
+        facts = {"prompt_toxicity": start[1], "challenging": str(row.get("challenging")).lower() == "true"}
         gathering.add(plain_prompt(start[0], name, group), recorded=recorded, facts=facts)
     reading = fields.reading(gathering.made())
     told = [_told(what, values) for what, values in scores.items() if any(v is not None for v in values)]

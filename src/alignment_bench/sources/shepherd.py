@@ -12,7 +12,8 @@ from alignment_bench.sources.source import Reading, Row, Source
 
 def make(rows: Sequence[Row]) -> Reading:
     """One example a question, with every critique of an answer to it."""
-    fields, gathering = Fields(), Gathering()
+    fields = Fields()
+    gathering = Gathering(fields)
     for number, row in enumerate(rows, start=1):
         question, answer = fields.text(number, row, "question"), fields.text(number, row, "answer")
         feedback = fields.text(number, row, "feedback")

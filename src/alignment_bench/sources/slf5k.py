@@ -2,8 +2,9 @@
 
 A post, a model's summary with one person's free-form feedback on it, two more summaries with a comparison,
 and a summary written by a person. Train and test are the authors'; `development` and `validation`, on which
-they chose settings, are left out. Their training subsets are first rows, and so are those of task.limit.
-Only the columns below are read: other copies bring a model's later answers, which may belong to other rows.
+they chose settings, are left out. Their training subsets are first rows, and so is what task.limit=N keeps:
+the first N posts to train on, and the first N to test on, where the authors always test on all 698. Only the
+columns below are read: other copies bring a model's later answers, which may belong to other rows.
 """
 
 from __future__ import annotations
@@ -28,7 +29,8 @@ FIRST, SECOND = "generated_summary_for_comparison_A", "generated_summary_for_com
 
 def make(rows: Sequence[Row]) -> Reading:
     """One example a row: the written summary as reference and demonstration, the feedback, the comparison."""
-    fields, gathering = Fields(), Gathering()
+    fields = Fields()
+    gathering = Gathering(fields)
     for number, row in enumerate(rows, start=1):
         if row.get("hub_split") in HELD_APART:
             fields.skip("rows of the authors' development and validation parts left out")
@@ -37,7 +39,7 @@ def make(rows: Sequence[Row]) -> Reading:
         if text is None or ideal is None:
             continue
         name = fields.maybe(number, row, "id")
-        prompt = plain_prompt(text, name, name, subreddit=fields.maybe(number, row, "subreddit"))
+        prompt = plain_prompt(text, name, subreddit=fields.maybe(number, row, "subreddit"))
         acts = [Recorded("demonstrate", text=ideal.strip()), *_acts(fields, number, row)]
         gathering.add(prompt, official(row, "hub_split", ("test",)), [ideal.strip()], acts)
     return fields.reading(gathering.made())

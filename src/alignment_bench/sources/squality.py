@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from itertools import combinations
 from typing import Any
 
-from alignment_bench.prompts import Recorded
+from alignment_bench.prompts import Prompt, Recorded
 from alignment_bench.sources._rows import Fields, Gathering, plain_prompt
 from alignment_bench.sources.source import Reading, Row, Source
 
@@ -32,7 +32,8 @@ class _Review:
 
 def make(rows: Sequence[Row]) -> Reading:
     """One example a question, with all that was said about its answers."""
-    fields, gathering = Fields(), Gathering()
+    fields = Fields()
+    gathering = Gathering(fields)
     by_worker: defaultdict[tuple[str, str, str], list[_Review]] = defaultdict(list)
     for number, row in enumerate(rows, start=1):
         story, question = _name(fields, number, row, "passage_id"), _name(fields, number, row, "question")
@@ -63,7 +64,7 @@ def _name(fields: Fields, number: int, row: Row, column: str) -> str | None:
     return fields.text(number, row, column)
 
 
-def _prompt(story: str, question: str) -> Any:
+def _prompt(story: str, question: str) -> Prompt:
     return plain_prompt(f"Story {story}, question {question}.", f"{story}-{question}", story)
 
 
@@ -76,7 +77,9 @@ def _critique(fields: Fields, number: int, comments: Sequence[Any]) -> str:
                 number, "feedback", "holds something else than comments", "write selection and annotation"
             )
             return ""
-        words, about = str(one.get("annotation") or "").strip(), str(one.get("selection") or "").strip()
+        words, about = (
+            fields.maybe(number, one, column, "feedback.") for column in ("annotation", "selection")
+        )
         if words:
             said.append(f'"{about}": {words}' if about else words)
     return "\n".join(said)

@@ -11,36 +11,26 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from alignment_bench.prompts import Recorded
-from alignment_bench.sources._rows import Fields, Gathering, plain_prompt, post_text
-from alignment_bench.sources.source import HubFiles, Reading, Row, Source, Split
+from alignment_bench.sources._rows import Fields, Gathering
+from alignment_bench.sources._stiennon import CITATION, LICENCE, REFERENCE, on_hub, post_of
+from alignment_bench.sources.source import Reading, Row, Source, Split
 
-REFERENCE = "ref"
 PARTS: Mapping[Any, Split] = {"train": "train", "valid1": "test", "valid2": "test", "validation": "test"}
 
 
 def make(rows: Sequence[Row]) -> Reading:
     """One example a post, with all of its comparisons."""
-    fields, gathering = Fields(), Gathering()
+    fields = Fields()
+    gathering = Gathering(fields)
     for number, row in enumerate(rows, start=1):
-        info = fields.inner(number, row, "info", dict)
+        prompt = post_of(fields, number, row, "comparisons")
         shown = fields.inner(number, row, "summaries", list)
-        if info is None or shown is None:
-            continue
-        if not info.get("post"):
-            fields.skip("comparisons about news articles left out")
+        if prompt is None or shown is None:
             continue
         chosen, texts = _choice(fields, number, row), _texts(fields, number, shown)
-        post = fields.text(number, info, "post", "info.")
-        name = fields.text(number, info, "id", "info.")
-        if chosen is None or texts is None or post is None or name is None:
+        if chosen is None or texts is None:
             continue
         written = [text for text, one in zip(texts, shown, strict=True) if one.get("policy") == REFERENCE]
-        prompt = plain_prompt(
-            post_text(str(info.get("title") or ""), post),
-            name,
-            name,
-            subreddit=str(info.get("subreddit") or ""),
-        )
         act = Recorded("prefer", texts, preference="first" if chosen == 0 else "second")
         gathering.add(prompt, PARTS.get(row.get("hub_split", row.get("split"))), written, [act])
     made = gathering.made()
@@ -71,16 +61,10 @@ def _texts(fields: Fields, number: int, shown: Sequence[Any]) -> tuple[str, str]
 SOURCE = Source(
     name="summarize_from_feedback",
     summary="People's comparisons of two summaries of a forum post: 93,000 to train on",
-    hub=HubFiles(
-        "openai/summarize_from_feedback",
-        "195fc27ff714b2aff32ab8aba9bbee1d35663700",
-        config="comparisons",
-        splits=("train", "validation"),
-        files=("comparisons/train/0000.parquet", "comparisons/validation/0000.parquet"),
-    ),
-    licence="MIT, modified (openai/summarize-from-feedback); the posts are of Reddit's users",
+    hub=on_hub("comparisons", "train", "validation"),
+    licence=LICENCE,
     noncommercial=False,
-    citation="Stiennon et al. 2020, arXiv 2009.01325",
+    citation=CITATION,
     columns=("info", "summaries", "choice"),
     make=make,
 )

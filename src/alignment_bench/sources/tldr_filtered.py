@@ -1,7 +1,7 @@
 """Forum posts with their authors' own summaries, as filtered by Stiennon et al. 2020 (arXiv 2009.01325).
 
 The rows are those of the copy that Huang et al. 2024 (arXiv 2403.17031) trained on. Its `validation` part is
-left out.
+left out. No revision of that copy is pinned here: a run names its own (task.revision).
 """
 
 from __future__ import annotations
@@ -10,12 +10,14 @@ from collections.abc import Sequence
 
 from alignment_bench.prompts import Recorded
 from alignment_bench.sources._rows import Fields, Gathering, official, plain_prompt, post_text
+from alignment_bench.sources._stiennon import LICENCE
 from alignment_bench.sources.source import HubFiles, Reading, Row, Source
 
 
 def make(rows: Sequence[Row]) -> Reading:
     """One example a post, its author's summary as reference and demonstration."""
-    fields, gathering = Fields(), Gathering()
+    fields = Fields()
+    gathering = Gathering(fields)
     for number, row in enumerate(rows, start=1):
         if row.get("hub_split") == "validation":
             fields.skip("rows of the validation part left out")
@@ -25,7 +27,7 @@ def make(rows: Sequence[Row]) -> Reading:
             continue
         name = fields.maybe(number, row, "id")
         text = post_text(fields.maybe(number, row, "title"), post)
-        prompt = plain_prompt(text, name, name, subreddit=fields.maybe(number, row, "subreddit"))
+        prompt = plain_prompt(text, name, subreddit=fields.maybe(number, row, "subreddit"))
         written = summary.strip()
         gathering.add(
             prompt, official(row, "hub_split", ("test",)), [written], [Recorded("demonstrate", text=written)]
@@ -39,7 +41,7 @@ SOURCE = Source(
     hub=HubFiles(
         "vwxyzjn/summarize_from_feedback_tldr_3_filtered", "", splits=("train", "validation", "test")
     ),
-    licence="MIT, modified (openai/summarize-from-feedback); the posts are of Reddit's users",
+    licence=LICENCE,
     noncommercial=False,
     citation="Stiennon et al. 2020, arXiv 2009.01325; Huang et al. 2024, arXiv 2403.17031",
     columns=("post", "summary", "subreddit"),

@@ -15,7 +15,8 @@ from alignment_bench.sources.source import Reading, Row, Source
 
 def make(rows: Sequence[Row]) -> Reading:
     """One example a post, its summary as reference and demonstration."""
-    fields, gathering = Fields(), Gathering()
+    fields = Fields()
+    gathering = Gathering(fields)
     for number, row in enumerate(rows, start=1):
         post, reference = fields.text(number, row, "post"), fields.text(number, row, "reference")
         if post is None or reference is None:

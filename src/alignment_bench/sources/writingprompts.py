@@ -2,6 +2,7 @@
 
 A row's `prompt` is an object (or the JSON text of one) with `text`, as in their files. The same words come up
 many times there: the first stays, the others are counted. Plain texts are refused: they are somebody's own.
+Nothing else tells this data set from other files of such objects, and a table says so.
 """
 
 from __future__ import annotations
@@ -15,9 +16,15 @@ from alignment_bench.sources.source import Reading, Row, Source
 
 def make(rows: Sequence[Row]) -> Reading:
     """Every different prompt as an example without a reference."""
-    fields, gathering = Fields(), Gathering()
+    fields = Fields()
+    gathering = Gathering(fields)
     seen: set[str] = set()
     for number, row in enumerate(rows, start=1):
+        if isinstance(row.get("prompt"), str) and not str(row["prompt"]).lstrip().startswith("{"):
+            fields.bad(
+                number, "prompt", "is plain text", 'write {"prompt": {"text": ...}} to have it continued'
+            )
+            continue
         held = fields.inner(number, row, "prompt", dict)
         text = None if held is None else fields.text(number, held, "text", "prompt.")
         if text is None:
@@ -40,5 +47,6 @@ SOURCE = Source(
     citation="Fan, Lewis and Dauphin 2018, arXiv 1805.04833; Lu et al. 2022, arXiv 2205.13636 (this use)",
     columns=("prompt",),
     make=make,
+    notes=("known by its shape alone: a prompt with a text a row, whoever wrote it",),
     layouts=CONTINUATIONS,
 )

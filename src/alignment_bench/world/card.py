@@ -6,7 +6,6 @@ python -m alignment_bench.world.card DIR [cpu_seconds=N]
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -15,7 +14,8 @@ from alignment_bench.errors import BadInput, Problem
 from alignment_bench.models.catalog import resolve
 from alignment_bench.world import VERSION
 from alignment_bench.world.bench import MAX_TOKENS
-from alignment_bench.world.diagnostics import markdown
+from alignment_bench.world.command import folder_of, run
+from alignment_bench.world.diagnostics import markdown, options_of
 from alignment_bench.world.page import read_record
 
 FILES = ("model.safetensors", "config.json", "tokenizer.json", "tokenizer_config.json", "formatter.json")
@@ -76,9 +76,9 @@ def write_card(folder: Path, cpu_seconds: str = "") -> None:
 
 def main(arguments: Sequence[str]) -> None:
     """Runs the command."""
-    options = dict(argument.partition("=")[::2] for argument in arguments[1:])
-    write_card(Path(arguments[0]), options.get("cpu_seconds", ""))
+    folder = folder_of(arguments)
+    write_card(folder, **options_of(arguments[1:], {"cpu_seconds": ""}))
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    run(main)

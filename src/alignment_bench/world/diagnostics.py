@@ -12,7 +12,6 @@ model's own feedback at the temperature of the answer; *style* asked for in a de
 from __future__ import annotations
 
 import json
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -24,6 +23,7 @@ from alignment_bench.errors import BadInput, Problem
 from alignment_bench.world import VERSION
 from alignment_bench.world.acceptance import Row, check
 from alignment_bench.world.bench import SAMPLES, Bench, open_base
+from alignment_bench.world.command import folder_of, run
 
 PARTS = ("answers", "refinement", "style", "reward", "annotators")
 TASK_NAMES = ("tldr", "toxicity", "dialogue", "code", "word_removal")
@@ -139,13 +139,13 @@ def options_of(arguments: Sequence[str], known: Mapping[str, Any]) -> dict[str, 
     return found
 
 
-def main(arguments: Sequence[str]) -> int:
+def main(arguments: Sequence[str]) -> None:
     """Runs the command: rows as they are measured, then every acceptance bound that is violated."""
-    folder, *rest = arguments
+    folder = folder_of(arguments)
     known = {"out": "", "parts": PARTS, "tasks": TASK_NAMES, "world": 1000, "prompts": 200}
-    options = options_of(rest, known)
+    options = options_of(arguments[1:], known)
     out = options.pop("out")
-    record = measure(Path(folder), **options, say=print)
+    record = measure(folder, **options, say=print)
     if out:
         file = Path(out)
         if file.is_file() and options["parts"] != PARTS:
@@ -153,8 +153,7 @@ def main(arguments: Sequence[str]) -> int:
         file.write_text(record.dumps(), "utf-8")
     for violated in check(record.rows):
         print(violated)
-    return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    run(main)

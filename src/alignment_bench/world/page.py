@@ -87,7 +87,10 @@ def recorded(name: str) -> dict[str, Any]:
 
 
 def read_record(folder: Path) -> Record:
-    """The record beside a base's weights."""
+    """The record beside a base's weights. Raises BadInput where there is none."""
+    if not (folder / RECORD).is_file():
+        fix = f"python -m alignment_bench.world.diagnostics {folder} out={folder / RECORD}"
+        raise BadInput([Problem(RECORD, f"there is none in {folder}", fix)])
     return Record.loads((folder / RECORD).read_text("utf-8"))
 
 

@@ -10,12 +10,12 @@ from __future__ import annotations
 import hashlib
 import json
 import platform
-import sys
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
@@ -24,6 +24,7 @@ from transformers import LlamaConfig, LlamaForCausalLM
 from alignment_bench.digests import derive_seed, generator
 from alignment_bench.errors import BadInput, Problem
 from alignment_bench.world import VERSION
+from alignment_bench.world.command import run
 from alignment_bench.world.corpus import FORMATTER, Mix, draw_reading_row, draw_row, vocabulary
 from alignment_bench.world.packing import Batch, pack
 from alignment_bench.world.tokenizer import build_tokenizer
@@ -166,15 +167,29 @@ def save(model: LlamaForCausalLM, folder: Path) -> None:
     (folder / "formatter.json").write_text(FORMATTER.dumps() + "\n")
 
 
-def main(arguments: list[str]) -> None:
-    """Runs the command."""
+def asked(arguments: Sequence[str]) -> tuple[Recipe, Path]:
+    """The recipe, and the folder to write to. Raises BadInput with all that is wrong."""
     given = dict(argument.partition("=")[::2] for argument in arguments)
-    known = {field.name for field in fields(Recipe)}
-    if "out" not in given or set(given) - known - {"out"}:
-        raise BadInput([Problem("pretrain", "wants seed=N out=DIR", f"fields: {', '.join(sorted(known))}")])
-    folder = Path(given.pop("out"))
     types = {name: type(value) for name, value in asdict(Recipe()).items()}
-    recipe, mix = Recipe(**{name: types[name](value) for name, value in given.items()}), Mix()
+    if "out" not in given or set(given) - set(types) - {"out"}:
+        raise BadInput([Problem("pretrain", "wants seed=N out=DIR", f"fields: {', '.join(sorted(types))}")])
+    folder = Path(given.pop("out"))
+    values: dict[str, Any] = {}
+    problems = []
+    for name, value in given.items():
+        try:
+            values[name] = types[name](value)
+        except ValueError:
+            problems.append(Problem(name, f"{value!r} is no {types[name].__name__}", "give a number"))
+    if problems:
+        raise BadInput(problems)
+    return Recipe(**values), folder
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Runs the command."""
+    recipe, folder = asked(arguments)
+    mix = Mix()
     folder.mkdir(parents=True, exist_ok=True)
     started, recent = time.process_time(), []
     with (folder / "training.jsonl").open("w") as log:
@@ -198,7 +213,4 @@ def main(arguments: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    try:
-        main(sys.argv[1:])
-    except BadInput as error:
-        sys.exit(str(error))
+    run(main)

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import sys
 import threading
 import time
 from collections import Counter
@@ -75,6 +76,8 @@ class FakeEndpoint:
         self.failed: Counter[str] = Counter()
         """faults, by kind"""
         self.under_way = self.most_under_way = 0
+        self.errors: list[BaseException] = []
+        """what went wrong in here, in `answer` too; the end of the `with` block raises the first"""
 
     @property
     def base_url(self) -> str:
@@ -115,7 +118,10 @@ class FakeEndpoint:
             request_queue_size = 256
 
             def handle_error(self, request: Any, client_address: Any) -> None:
-                """A client that has gone is no error here."""
+                """A client that has gone is no error; anything else is one of the test."""
+                error = sys.exc_info()[1]
+                if error is not None and not isinstance(error, ConnectionError):
+                    endpoint.errors.append(error)
 
         self._server = Server(("127.0.0.1", 0), Handler)
         threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True).start()
@@ -126,6 +132,8 @@ class FakeEndpoint:
     ) -> None:
         self._server.shutdown()
         self._server.server_close()
+        if error is None and self.errors:
+            raise self.errors[0]
 
     def serve(self, handler: Any, request: dict[str, Any]) -> None:
         """One request: its fault, or its answer."""
@@ -161,7 +169,7 @@ class FakeEndpoint:
         if fault == "malformed":
             handler.reply(200, {"object": "chat.completion", "choices": []})
             return
-        whole = json.dumps(self.completion(request, fault)).encode()
+        whole = self.encoded(self.completion(request, fault))
         if fault == "cut":
             handler.reply(200, whole[: len(whole) // 2])
             return
@@ -171,6 +179,10 @@ class FakeEndpoint:
         with self.lock:
             self.answered[name] += 1
         handler.reply(200, whole)
+
+    def encoded(self, completion: dict[str, Any]) -> bytes:
+        """A completion as it is sent."""
+        return json.dumps(completion).encode()
 
     def completion(self, request: dict[str, Any], fault: str | None) -> dict[str, Any]:
         """What a real endpoint would send, as far as a client may rely on it."""

@@ -36,6 +36,9 @@ def test_a_small_file(tmp_path: Path) -> None:
     [
         ("model,index\nm,1\n", "lacks preference, len_baseline, len_model"),
         (FILE.replace("1.25", "2.25"), "outside 1 to 2"),
+        (FILE.replace("1.25", "nan"), "outside 1 to 2"),
+        (FILE.replace("1.25", ""), "line 4: has a value that is no number"),
+        (FILE + "n,1,1.0\n", "line 5: has a value that is no number"),
         (FILE + "m,0,1.0,1,1\n", "two verdicts"),
     ],
 )

@@ -359,6 +359,22 @@ def test_what_its_jobs_cost_is_charged_whether_stored_or_not(host: Host) -> None
         assert (spend.calls, spend.tokens_generated) == (3, 7)
 
 
+def test_turning_pairs_round_is_the_audits_cost_not_the_judges(host: Host) -> None:
+    class Paid(AlwaysLonger):
+        """Scores the texts of each batch in a job of its own, in the order in which they come."""
+
+        def hosted(self, host: Host) -> Paid:
+            ready = Paid()
+            object.__setattr__(ready, "store", host.store)
+            return ready
+
+        def compare(self, prompts: Any, keys: Any, first: Any, second: Any) -> list[Verdict]:
+            self.store.run("scores", {"of": [*first]}, lambda place: Spend(calls=len(first)))  # type: ignore[attr-defined]
+            return super().compare(prompts, keys, first, second)
+
+    assert audit(Paid(), "paid", made_up(20), "made up", host).card.cost.spend.calls == 20
+
+
 def test_written_out(host: Host) -> None:
     pairs = made_up()
     good, bad = (
@@ -442,6 +458,9 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     card = json.loads(out.read_text("utf-8"))
     assert card["judge"]["pairs"] == 50 and card["judge"]["judge"] == "random_choice:seed=3"
     assert "50 of 120 pairs" in card["source"] and capsys.readouterr().out == ""
+    assert main(["audit", str(path), "judge=random_choice:seed=3", results]) == 0
+    assert len(list((tmp_path / "results" / "audits").glob("*/*.json"))) == 3, "few do not replace all"
+    capsys.readouterr()
     assert main(["help", "audit"]) == 0 and "PAIRS.jsonl" in capsys.readouterr().out
 
 

@@ -15,15 +15,15 @@ from alignment_bench.completions import Completion, Decoding
 from alignment_bench.evaluation import AT_TASK, Evidence, Scores
 from alignment_bench.evaluators.diversity import distinct
 from alignment_bench.evaluators.perplexity import Perplexity
+from alignment_bench.judges.always_longer import AlwaysLonger
 from alignment_bench.prompts import Key, Message, Prompt
-from alignment_bench.stand_ins import StandInJudge
 
 
 def evidence(samples: Sequence[Sequence[Completion]], base: Any = None) -> Evidence:
     """One cell's evidence with these samples, one list a prompt."""
     prompts = [Prompt(f"p{i}", (Message("user", "the dog ran"),)) for i in range(len(samples))]
     return Evidence(
-        prompts, [Key(p.id) for p in prompts], {AT_TASK.name: samples}, {}, base, base, StandInJudge()
+        prompts, [Key(p.id) for p in prompts], {AT_TASK.name: samples}, {}, base, base, AlwaysLonger()
     )
 
 

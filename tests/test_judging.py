@@ -211,9 +211,8 @@ def test_a_reward_model_judges(reward_folder: Path, tmp_path: Path) -> None:
     assert values[:2] == [1.0, 0.5]
     back = [v.value for v in ready.compare(prompts, keys, texts[1], texts[0])]
     assert back == [1 - value for value in values]
-    assert len(list((tmp_path / "jobs" / "rewards").iterdir())) == 2
     assert ready.compare(prompts, keys, *texts) == ready.compare(prompts, keys, *texts)
-    assert len(list((tmp_path / "jobs" / "rewards").iterdir())) == 2
+    assert len(list((tmp_path / "jobs" / "rewards").iterdir())) == 1, "order asks for nothing new"
     assert judge.reward_digest[:8] in judge.caption() and "12 comparisons" in judge.caption()
     assert ready == judge and ready.score(prompts, keys, texts[0]) is None
     with pytest.raises(ValueError, match="host_of"):
@@ -222,7 +221,11 @@ def test_a_reward_model_judges(reward_folder: Path, tmp_path: Path) -> None:
 
 def test_without_a_reward_model_it_says_what_it_needs(tmp_path: Path) -> None:
     assert "folder=" in str(RewardModelJudge().unfit([]))
-    assert "no reward model" in str(RewardModelJudge(folder=str(tmp_path)).unfit([]))
+    reason = str(RewardModelJudge(folder=str(tmp_path)).unfit([]))
+    assert "no reward model" in reason and "delete" not in reason, "it may be any folder of the user's"
+    assert "there is no folder" in str(RewardModelJudge(folder=str(tmp_path / "none")).unfit([]))
+    (tmp_path / "reward.json").write_text("{}", "utf-8")
+    assert "reward.json is no reward model" in str(RewardModelJudge(folder=str(tmp_path)).unfit([]))
 
 
 @pytest.mark.parametrize("name", ["win_rate", "lc_win_rate"])

@@ -96,9 +96,30 @@ def test_bad_files_say_all_that_is_wrong(tmp_path: Path, rows: list[Any], says: 
         assert text in str(error.value)
 
 
+def test_separators_of_lines_inside_a_text_are_text(tmp_path: Path) -> None:
+    row = {"prompt": "p", "first": "a\u2028b\x85c", "second": "d", "label": 1}
+    path = tmp_path / "pairs.jsonl"
+    path.write_text(json.dumps(row, ensure_ascii=False) + "\n", "utf-8")
+    _, (pair,) = read_pairs(path)
+    assert pair.first == "a\u2028b\x85c"
+
+
+@pytest.mark.parametrize(
+    ("references", "says"),
+    [("abc", "no list of texts"), ([1], "no list of texts"), (["r", "b"], "is its reference too")],
+)
+def test_references_are_other_texts(tmp_path: Path, references: Any, says: str) -> None:
+    row = {"prompt": "p", "first": "a", "second": "b", "label": 1, "references": references}
+    with pytest.raises(BadInput, match=f"row 1: .*{says}"):
+        read_pairs(written(tmp_path, [row]))
+
+
 def test_no_file_and_no_json(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="no such file"):
         read_pairs(tmp_path / "none.jsonl")
     (tmp_path / "pairs.jsonl").write_text('{"prompt": \n', "utf-8")
     with pytest.raises(BadInput, match="line 1: is not JSON"):
+        read_pairs(tmp_path / "pairs.jsonl")
+    (tmp_path / "pairs.jsonl").write_bytes(b"\xff\xfe{")
+    with pytest.raises(BadInput, match="no UTF-8"):
         read_pairs(tmp_path / "pairs.jsonl")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import signal
 import subprocess
@@ -10,6 +11,7 @@ import sys
 import textwrap
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
@@ -76,7 +78,7 @@ def kept_answers(folder: Path) -> dict[str, str]:
     return found
 
 
-def run_of(fake: ModuleType, tmp_path: Path, n: int) -> Any:
+def check_complete_and_paid_once(fake: ModuleType, tmp_path: Path, n: int) -> None:
     """n calls with a tenth of the requests failing; all answered, all right, none twice."""
     with fake.FakeEndpoint(echo, fake.one_in(10), hold=3.5) as endpoint:
         started = time.monotonic()
@@ -100,12 +102,12 @@ def run_of(fake: ModuleType, tmp_path: Path, n: int) -> Any:
 
 
 def test_a_hundred_calls_with_faults_end_complete(fake: ModuleType, tmp_path: Path) -> None:
-    run_of(fake, tmp_path, 100)
+    check_complete_and_paid_once(fake, tmp_path, 100)
 
 
 @pytest.mark.slow
 def test_a_thousand_calls_with_faults_end_complete(fake: ModuleType, tmp_path: Path) -> None:
-    run_of(fake, tmp_path, 1000)
+    check_complete_and_paid_once(fake, tmp_path, 1000)
 
 
 DRIVER = """
@@ -120,7 +122,7 @@ DRIVER = """
 """
 
 
-def killed_and_resumed(fake: ModuleType, tmp_path: Path, n: int, concurrency: int) -> None:
+def check_killed_and_resumed(fake: ModuleType, tmp_path: Path, n: int, concurrency: int) -> None:
     """The endpoint itself kills its client, by SIGKILL, when a third of the requests have come."""
     child: list[subprocess.Popen[bytes]] = []
 
@@ -158,12 +160,12 @@ def killed_and_resumed(fake: ModuleType, tmp_path: Path, n: int, concurrency: in
 
 @pytest.mark.parametrize("concurrency", [1, 6])
 def test_a_killed_run_repeats_no_call(fake: ModuleType, tmp_path: Path, concurrency: int) -> None:
-    killed_and_resumed(fake, tmp_path, 60, concurrency)
+    check_killed_and_resumed(fake, tmp_path, 60, concurrency)
 
 
 @pytest.mark.slow
 def test_a_killed_run_of_a_thousand_repeats_no_call(fake: ModuleType, tmp_path: Path) -> None:
-    killed_and_resumed(fake, tmp_path, 1000, 8)
+    check_killed_and_resumed(fake, tmp_path, 1000, 8)
 
 
 def test_an_interrupted_run_keeps_what_was_on_its_way(fake: ModuleType, tmp_path: Path) -> None:
@@ -286,6 +288,29 @@ def test_the_key_is_in_no_stored_byte(fake: ModuleType, tmp_path: Path) -> None:
     assert KEY not in repr(replies) and KEY not in repr(HASTY)
 
 
+def test_a_key_in_other_letters_is_cleared_too(fake: ModuleType, tmp_path: Path) -> None:
+    """JSON may write any letter by its number; what is stored is what was meant."""
+
+    class Escaping(fake.FakeEndpoint):  # type: ignore[name-defined,misc]
+        def encoded(self, completion: dict[str, Any]) -> bytes:
+            whole: bytes = super().encoded(completion)
+            return whole.replace(b"sk-", b"\\u0073k-")
+
+    with Escaping(lambda request: f"your key is {KEY}") as endpoint:
+        (reply,) = asked(endpoint, tmp_path, 1)
+        assert reply.text == "your key is [key]"
+    assert not [p for p in tmp_path.rglob("*") if p.is_file() and KEY[3:].encode() in p.read_bytes()]
+
+
+@pytest.mark.parametrize("logprob", [math.nan, math.inf, 1e9])
+def test_what_is_no_probability_counts_as_not_told(fake: ModuleType, tmp_path: Path, logprob: float) -> None:
+    (one,) = questions(1)
+    with fake.FakeEndpoint(echo, top=lambda request: {"A": logprob, "B": -1.0}) as endpoint:
+        remote = Remote(replace(HASTY, base_url=endpoint.base_url), host_at(tmp_path), soft=True)
+        (reply,) = remote.answer([replace(one, options=("A", "B"))])
+        assert reply.weights is None and reply.text == "answer to question 0"
+
+
 def test_retry_after_holds_everybody_back(fake: ModuleType, tmp_path: Path) -> None:
     first: list[str] = []
 
@@ -300,6 +325,20 @@ def test_retry_after_holds_everybody_back(fake: ModuleType, tmp_path: Path) -> N
         assert waits[0] >= 0.39, "not the thousandth of a second of first_wait"
 
 
+def test_a_pause_that_one_request_is_told_to_make_is_everybodys() -> None:
+    pace = Pace(0, 1.0, 10.0)
+    pace.pause(0.3)
+    started = time.monotonic()
+    with ThreadPoolExecutor(4) as pool:
+        ends = [one.result() for one in [pool.submit(_turn, pace) for _ in range(4)]]
+    assert min(ends) - started >= 0.29
+
+
+def _turn(pace: Pace) -> float:
+    pace.turn()
+    return time.monotonic()
+
+
 def test_a_wait_that_is_too_long_is_given_up(fake: ModuleType, tmp_path: Path) -> None:
     with fake.FakeEndpoint(echo, lambda name, times: "429", retry_after="3600") as endpoint:
         with pytest.raises(EndpointFailed, match="asks to wait 3,600 s"):
@@ -309,8 +348,9 @@ def test_a_wait_that_is_too_long_is_given_up(fake: ModuleType, tmp_path: Path) -
 
 def test_requests_a_minute_and_at_once_are_limited(fake: ModuleType, tmp_path: Path) -> None:
     with fake.FakeEndpoint(echo) as endpoint:
+        started = time.monotonic()
         asked(endpoint, tmp_path, 20, replace(HASTY, per_minute=1500, concurrency=4))
-        assert endpoint.times[-1] - endpoint.times[0] >= 19 * 0.04 * 0.9
+        assert endpoint.times[-1] - started >= 19 * 0.04
         assert endpoint.most_under_way <= 4
 
 
@@ -329,6 +369,7 @@ def test_waits_double_up_to_the_longest_and_keep_half_by_chance() -> None:
         ("-3", lambda wait: wait == 0),
         ("soon", lambda wait: wait is None),
         ("nan", lambda wait: wait is None),
+        ("Wed, 21 Oct 99999999999999999999 07:28:00 GMT", lambda wait: wait is None),
         ("Wed, 21 Oct 2015 07:28:00 GMT", lambda wait: wait == 0),
         ("Wed, 21 Oct 2065 07:28:00 GMT", lambda wait: wait > 1e6),
     ],
@@ -341,8 +382,10 @@ def test_what_must_not_be_in_fields_is_refused_unrepeated() -> None:
     with pytest.raises(BadInput) as caught:
         Endpoint(model="m", key_variable=KEY, base_url=f"https://me:{KEY}@host/v1")
     assert len(caught.value.problems) == 2 and KEY not in str(caught.value)
-    with pytest.raises(BadInput, match="no address"):
-        Endpoint(model="m", base_url="localhost:8000")
+    for address in ("localhost:8000", "http://[::1", "http://host:99999/v1", f"http://me:{KEY}@h\u2100st/v1"):
+        with pytest.raises(BadInput, match="no address") as caught:
+            Endpoint(model="m", base_url=address)
+        assert KEY not in str(caught.value)
 
 
 def test_what_is_missing_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -351,6 +394,11 @@ def test_what_is_missing_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("OPENAI_API_KEY")
     assert "OPENAI_API_KEY is not set" in str(HASTY.unready())
     assert replace(HASTY, key_variable=None).unready() is None
+    for broken in (f"{KEY}\n", f"{KEY} x", "sk-\u00e9"):
+        # a header cannot hold it, and what says so quotes the header
+        monkeypatch.setenv("OPENAI_API_KEY", broken)
+        reason = str(HASTY.unready())
+        assert "OPENAI_API_KEY holds what no key can" in reason and KEY not in reason
     monkeypatch.setenv("OPENAI_BASE_URL", f"https://me:{KEY}@host/v1")
     reason = str(replace(HASTY, key_variable=None).unready())
     assert "OPENAI_BASE_URL" in reason and KEY not in reason

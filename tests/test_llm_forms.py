@@ -90,6 +90,14 @@ def test_what_was_asked_for_is_read(read: Callable[[Reply], Any], text: str, val
         (forms.review, REVIEW.partition("A neighbour")[0]),
         (forms.review, REVIEW + "\nOverall Score: [[9]]"),
         (forms.review, "Sure!\n" + REVIEW),
+        (forms.review, REVIEW.replace(" It is vague. It names nobody.", " ")),
+        (forms.review, REVIEW.replace(" Say who sold the bike.", "")),
+        (forms.review, REVIEW.replace("Response\n", "Response: ")),
+        (forms.review, "Advice: x\nWeaknesses: y\nOverall Score: [[4]]\n### Improved Response\nz"),
+        (forms.review, REVIEW.replace("[[4]]", "4").replace("Weaknesses:", "Weaknesses:" + "\n" * 20_000)),
+        (forms.review, REVIEW.replace("[[4]]", f"[[{'9' * 5000}]]")),
+        (forms.score, f"[[{'9' * 5000}]]"),
+        (forms.sentence_and_score, "Feedback: x" + " \n" * 20_000 + "y"),
     ],
 )
 def test_anything_else_is_unreadable(read: Callable[[Reply], Any], text: str) -> None:

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import json
 import math
+import re
+from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import pytest
 
+from alignment_bench import results
 from alignment_bench.errors import BadInput, BenchError
 from alignment_bench.feedback import Verdict
 from alignment_bench.hosting import Host, host_of
 from alignment_bench.jobs import JobStore
 from alignment_bench.judges.llm import LLM
 from alignment_bench.judges.lm import LM
+from alignment_bench.judges.panel import Panel
 from alignment_bench.layouts import Layout
 from alignment_bench.ledger import metering
 from alignment_bench.prompts import Key, Message, Prompt
@@ -115,6 +119,20 @@ def test_soft_verdicts_come_from_the_endpoints_probabilities(
     assert [v.value for v in plain] == [1.0, 0.0, 0.5], "an endpoint that tells none"
 
 
+def test_soft_verdicts_need_no_more_than_the_first_word(fake_endpoint: ModuleType, tmp_path: Path) -> None:
+    """Of a model that rambles until it is cut off the probabilities are known all the same."""
+    pytest.importorskip("openai")
+    told: list[dict[str, float] | None] = [{"A": math.log(0.6), "B": math.log(0.4)}, None]
+    values = []
+    for i, known in enumerate(told):
+        top = None if known is None else lambda request, known=known: known
+        with fake_endpoint.FakeEndpoint(longer, lambda name, times: "length", top=top) as endpoint:
+            judge = LLM(**HASTY, base_url=endpoint.base_url, soft=True, tries=2)
+            (verdict,) = compared(host_of(judge, host_at(tmp_path / str(i))), [LONG], [SHORT])
+            values.append((verdict.parsed, len(endpoint.requests)))
+    assert values == [(True, 2), (False, 4)]
+
+
 def test_what_judging_took_is_reported_to_the_open_meter(fake_endpoint: ModuleType, tmp_path: Path) -> None:
     for _ in range(2):
         with metering() as meter:
@@ -123,6 +141,31 @@ def test_what_judging_took_is_reported_to_the_open_meter(fake_endpoint: ModuleTy
         assert took.tokens_written == 4 and took.tokens_read > 100
         assert took.money == pytest.approx((2 * took.tokens_read + 4 * 4) / 1e6)
         assert took.calls == 0, "calls are a teacher's"
+
+
+def test_an_answer_that_is_looked_at_twice_is_paid_once(fake_endpoint: ModuleType, tmp_path: Path) -> None:
+    with metering() as once:
+        by_endpoint(fake_endpoint, tmp_path, longer, price_in=2.0)
+    with metering() as twice:
+        for answer in (longer, longer):
+            by_endpoint(fake_endpoint, tmp_path, answer, price_in=2.0)
+        by_endpoint(fake_endpoint, tmp_path / "b", longer, model="n", price_in=2.0)
+    assert twice.total.tokens_read == 2 * once.total.tokens_read, "another model's answers are others"
+    assert twice.total.money == pytest.approx(2 * once.total.money)
+
+
+def test_another_model_under_the_same_name_is_another_judge(judging_model: Path) -> None:
+    """Its files are part of every key: through its own caption, a panel's, or a teacher's identity."""
+    named = str(judging_model)
+    panel = Panel(members=(f"lm:model={named}",))
+    teacher = Teacher(model=named, via="local")
+    before = LM(model=named).caption(), panel.caption(), teacher.identity
+    assert before[2] and before[2] in before[0] and before[2] in before[1]
+    path = judging_model / "tokenizer.json"
+    path.write_text(path.read_text() + " ")
+    after = LM(model=named).caption(), panel.caption(), teacher.identity
+    assert all(one != other for one, other in zip(before, after, strict=True))
+    assert Teacher(model="m").identity == ""
 
 
 def test_captions_name_model_and_prompt_and_warn() -> None:
@@ -189,6 +232,38 @@ def test_local_verdicts_are_the_letters_probabilities(judging_model: Path, tmp_p
     assert [v.parsed for v in compared(strict, ["the dog ran ."], ["a cat sat ."])] == [False]
 
 
+BOTH_RATES = "evaluators=win_rate,lc_win_rate"
+
+
+def spoken_of(who: str, notes: Sequence[str]) -> tuple[int, int]:
+    """Tokens read and written, as a cell's footnote has them."""
+    (note,) = [one for one in notes if one.startswith(f"{who}:")]
+    read, written = re.findall(r"([\d,]+) (?:tokens )?(?:read|written)", note)
+    return int(read.replace(",", "")), int(written.replace(",", ""))
+
+
+def test_where_and_how_fast_an_endpoint_is_asked_is_no_part_of_a_cell(
+    fake_endpoint: ModuleType, small_tldr: Any
+) -> None:
+    """The same cells, under the same names, from another address; other prices are other spends."""
+    pytest.importorskip("openai")
+    pace = "concurrency=2:per_minute=90000:first_wait=.002"
+
+    def cells(endpoint: Any, more: str) -> set[str]:
+        small_tldr.run("base_copy", f"judge=llm:model=m:base_url={endpoint.base_url}:{more}", BOTH_RATES)
+        found, _ = results.read_all(small_tldr.results)
+        prices = {"llm:model=m:price_in=1.0", "llm:model=m:price_in=2.0"}
+        assert {record.judge for record in found} <= prices
+        return {record.digest for record in found}
+
+    with fake_endpoint.FakeEndpoint(longer) as one, fake_endpoint.FakeEndpoint(longer) as other:
+        first = cells(one, "price_in=1")
+        asked = len(one.requests)
+        assert asked and cells(other, f"price_in=1:{pace}:key_variable=none") == first
+        assert (len(one.requests), len(other.requests)) == (asked, 0)
+        assert cells(other, "price_in=2") > first and not other.requests, "paid once, told anew"
+
+
 def reply_of_a_person(request: dict[str, Any]) -> str:
     if "A, B or tie" in str(request):
         return longer(request)
@@ -200,7 +275,7 @@ def test_a_run_with_an_endpoint_as_teacher_and_judge(fake_endpoint: ModuleType, 
     pytest.importorskip("openai")
     with fake_endpoint.FakeEndpoint(reply_of_a_person, fake_endpoint.one_in(10, ("429", "500"))) as endpoint:
         reach = f"model=m:base_url={endpoint.base_url}:first_wait=.001:longest_wait=.1:price_in=1"
-        options = [f"teacher=llm:{reach}", f"judge=llm:{reach}", "budget=10calls", "evaluators=win_rate"]
+        options = [f"teacher=llm:{reach}", f"judge=llm:{reach}", "budget=10calls", BOTH_RATES]
         small_tldr.run("sft", *options)
         records = small_tldr.records()
         asked = len(endpoint.requests)
@@ -212,6 +287,10 @@ def test_a_run_with_an_endpoint_as_teacher_and_judge(fake_endpoint: ModuleType, 
         assert max(endpoint.answered.values()) == 1
         small_tldr.run("sft", *options)
         assert len(endpoint.requests) == asked
+        alone = small_tldr.results.parent / "alone"
+        small_tldr.run("sft", *options[:-1], "evaluators=win_rate", f"results={alone}")
+        once = spoken_of("judge llm", small_tldr.records(alone)["sft"].notes)
+        assert spoken_of("judge llm", sft.notes) == once, "both win rates look at the same answers"
         everything = [path for path in small_tldr.results.rglob("*") if path.is_file()]
         assert not [path for path in everything if b"sk-0123456789abcdef" in path.read_bytes()]
 

@@ -10,6 +10,7 @@ configuration, and two labels with one configuration are an error.
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -61,10 +62,16 @@ class ResolvedPart:
         return {f.name: _plain(getattr(self.plugin, f.name)) for f in settable(type(self.plugin))}
 
     @property
+    def keyed_fields(self) -> dict[str, Any]:
+        """The fields that can change a number: all but those whose metadata hold `keyed` False."""
+        return {f.name: self.fields[f.name] for f in _keyed(self.plugin)}
+
+    @property
     def label(self) -> str:
-        """The shortest way to write it: the name, and the fields that differ from their defaults."""
+        """The shortest way to write what it is: the name, and the keyed fields that are not at their
+        defaults. Results reached at another address or speed stand under one name."""
         text = self.name
-        for f in settable(type(self.plugin)):
+        for f in _keyed(self.plugin):
             default = f.default_factory() if callable(f.default_factory) else f.default
             value = getattr(self.plugin, f.name)
             if value != default:
@@ -250,6 +257,10 @@ def _fields_apart(pieces: list[str]) -> list[str]:
         else:
             whole[-1] += f":{piece}"
     return whole
+
+
+def _keyed(plugin: Any) -> tuple[dataclasses.Field[Any], ...]:
+    return tuple(f for f in settable(type(plugin)) if f.metadata.get("keyed", True))
 
 
 def _plain(value: Any) -> Any:

@@ -77,6 +77,8 @@ class Meter:
 
     def __init__(self) -> None:
         self.total = Spend()
+        self.bills: dict[str, Spend] = {}
+        """the named part of it: answers that are paid once, however often they are looked up"""
 
 
 _METER: ContextVar[Meter | None] = ContextVar("meter", default=None)
@@ -98,6 +100,15 @@ def report(spend: Spend) -> None:
     meter = _METER.get()
     if meter is not None:
         meter.total = meter.total + spend
+
+
+def report_bills(bills: Mapping[str, Spend]) -> None:
+    """Reports what answers took, each by a name: one that the open meter knows already is not added again."""
+    meter = _METER.get()
+    if meter is not None:
+        new = {name: spend for name, spend in bills.items() if name not in meter.bills}
+        meter.bills |= new
+        meter.total = sum(new.values(), meter.total)
 
 
 def current_spend() -> Spend:

@@ -1,15 +1,14 @@
-"""Made-up examples, samples, a policy and a judge, on which `testing` tries plugins out."""
+"""Made-up examples, samples and a policy, on which `testing` tries plugins out; the judge is a control."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
+from alignment_bench import registry
 from alignment_bench.completions import Completion, Decoding, End
 from alignment_bench.evaluation import Evidence, Needs
-from alignment_bench.feedback import Verdict
 from alignment_bench.prompts import Example, Key, Message, Prompt
 
 TEXTS: tuple[tuple[str, tuple[int, ...], End], ...] = (
@@ -46,38 +45,6 @@ class StandInPolicy:
         raise AssertionError("an evaluator must use the samples in `evidence`, not draw its own")
 
 
-@dataclass(frozen=True)
-class StandInJudge:
-    """Judges by length, and has no absolute score."""
-
-    name: ClassVar[str] = "stand_in"
-    family: ClassVar[str] = "stand_in"
-    against_reference: ClassVar[bool] = True
-
-    def unfit(self, keys: Sequence[Key]) -> str | None:
-        """It judges anything."""
-        return None
-
-    def score(
-        self, prompts: Sequence[Prompt], keys: Sequence[Key], texts: Sequence[str]
-    ) -> list[float] | None:
-        """It compares only."""
-        return None
-
-    def compare(
-        self, prompts: Sequence[Prompt], keys: Sequence[Key], first: Sequence[str], second: Sequence[str]
-    ) -> list[Verdict]:
-        """The longer text wins, equally long ones tie."""
-        return [
-            Verdict(0.5 + 0.5 * ((len(a) > len(b)) - (len(a) < len(b))))
-            for a, b in zip(first, second, strict=True)
-        ]
-
-    def caption(self) -> str:
-        """What it is."""
-        return "the longer text wins"
-
-
 def made_up_evidence(needs: Needs) -> Evidence:
     """One cell's evidence over the made-up examples, with the samples that an evaluator needs."""
     examples = made_up_examples()
@@ -93,5 +60,5 @@ def made_up_evidence(needs: Needs) -> Evidence:
         base_samples=samples if needs.base_samples else {},
         policy=policy,
         base=policy,
-        judge=StandInJudge(),
+        judge=registry.load("judges", "always_longer")(),
     )

@@ -6,18 +6,17 @@ unparsed. With `soft`, verdicts are probabilities where the endpoint tells those
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import ClassVar
 
-from alignment_bench.errors import BadInput, BenchError, Problem
+from alignment_bench.errors import BadInput, Problem
 from alignment_bench.feedback import Verdict
 from alignment_bench.hosting import Host
 from alignment_bench.judging.pairwise import Choice, Pairing, both_orders
-from alignment_bench.layouts import Layout
-from alignment_bench.llm.comparing import EXPLAINED, OPTIONS, WORD, choices, prompt_digest
+from alignment_bench.llm.comparing import EXPLAINED, OPTIONS, WORD, Voice, choices, prompt_digest, voiced
 from alignment_bench.llm.endpoint import Endpoint
-from alignment_bench.llm.speaking import Question, Speaker
+from alignment_bench.llm.speaking import Question
 from alignment_bench.prompts import Key, Prompt
 
 
@@ -42,8 +41,7 @@ class LLM(Endpoint):
     """times that it is asked until a verdict can be read"""
     answer_tokens: int = field(default=256, metadata={"min": 1})
     """longest reply; more where a model thinks before it answers"""
-    _speaker: Speaker | None = field(default=None, init=False, repr=False, compare=False)
-    _layouts: Mapping[str, Layout] = field(default_factory=dict, init=False, repr=False, compare=False)
+    _voice: Voice | None = field(default=None, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         """Raises BadInput with all that is wrong."""
@@ -65,14 +63,7 @@ class LLM(Endpoint):
         """The same judge with a voice."""
         from alignment_bench.llm.remote import Remote
 
-        return self.speaking(Remote(self, host, soft=self.soft), host.layouts)
-
-    def speaking(self, speaker: Speaker, layouts: Mapping[str, Layout]) -> LLM:
-        """The same judge, speaking through `speaker` about a task with these layouts."""
-        ready = replace(self)
-        object.__setattr__(ready, "_speaker", speaker)
-        object.__setattr__(ready, "_layouts", layouts)
-        return ready
+        return voiced(self, Remote(self, host, soft=self.soft), host.layouts)
 
     def score(
         self, prompts: Sequence[Prompt], keys: Sequence[Key], texts: Sequence[str]
@@ -99,11 +90,9 @@ class LLM(Endpoint):
         return EXPLAINED if self.explain else WORD
 
     def _choices(self, pairings: Sequence[Pairing]) -> list[Choice]:
-        if self._speaker is None:
-            raise BenchError("judge llm has no voice yet: the run calls hosted() first")
         like = Question((), self.answer_tokens, self.temperature, options=OPTIONS if self.soft else ())
         template, tries, least = self._template, self.tries, self.least
-        return choices(self._speaker, pairings, self._layouts, template, like, tries, least)
+        return choices(self._voice, pairings, template, like, tries, least, self.family)
 
 
 PLUGIN = LLM

@@ -9,16 +9,14 @@ what is known.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import ClassVar
 
-from alignment_bench.errors import BenchError
 from alignment_bench.feedback import Verdict
 from alignment_bench.hosting import Host
 from alignment_bench.judging.pairwise import Choice, Pairing, both_orders
-from alignment_bench.layouts import Layout
-from alignment_bench.llm.comparing import LETTER, OPTIONS, choices, prompt_digest
-from alignment_bench.llm.speaking import Question, Speaker
+from alignment_bench.llm.comparing import LETTER, OPTIONS, Voice, choices, prompt_digest, voiced
+from alignment_bench.llm.speaking import Question
 from alignment_bench.prompts import Key, Prompt
 
 UNUSABLE = (
@@ -42,8 +40,7 @@ class LM:
     """a model that `bench list models` knows, a hub id or a folder"""
     least: float = field(default=0.1, metadata={"min": 0.0, "max": 1.0})
     """what A and B must be worth together as the next word; below that the pair counts as unparsed"""
-    _speaker: Speaker | None = field(default=None, init=False, repr=False, compare=False)
-    _layouts: Mapping[str, Layout] = field(default_factory=dict, init=False, repr=False, compare=False)
+    _voice: Voice | None = field(default=None, init=False, repr=False, compare=False)
 
     @property
     def family(self) -> str:
@@ -60,14 +57,7 @@ class LM:
         """The same judge with a voice."""
         from alignment_bench.llm.local import Local
 
-        return self.speaking(Local(self.model, host), host.layouts)
-
-    def speaking(self, speaker: Speaker, layouts: Mapping[str, Layout]) -> LM:
-        """The same judge, speaking through `speaker` about a task with these layouts."""
-        ready = replace(self)
-        object.__setattr__(ready, "_speaker", speaker)
-        object.__setattr__(ready, "_layouts", layouts)
-        return ready
+        return voiced(self, Local(self.model, host), host.layouts)
 
     def score(
         self, prompts: Sequence[Prompt], keys: Sequence[Key], texts: Sequence[str]
@@ -82,17 +72,19 @@ class LM:
         return both_orders(self._choices, prompts, keys, first, second)
 
     def caption(self) -> str:
-        """One line: the model, what it is asked, and how far it can be trusted."""
+        """One line: the model and its files' digest, what it is asked, and how far it can be trusted."""
+        from alignment_bench.llm.local import weights
+
         known = AUDITS.get(
             self.model, "no audit of this judge is known: compare it with people before you trust it"
         )
-        return f"lm: {self.model}, P(A) against P(B), both orders, prompt {prompt_digest(LETTER)}; {known}"
+        # the files are part of what this judge is, and its caption is part of every key
+        model = " ".join(filter(None, (self.model, weights(self.model))))
+        return f"lm: {model}, P(A) against P(B), both orders, prompt {prompt_digest(LETTER)}; {known}"
 
     def _choices(self, pairings: Sequence[Pairing]) -> list[Choice]:
-        if self._speaker is None:
-            raise BenchError("judge lm has no voice yet: the run calls hosted() first")
         like = Question((), 1, options=OPTIONS[:2])
-        return choices(self._speaker, pairings, self._layouts, LETTER, like, tries=1, least=self.least)
+        return choices(self._voice, pairings, LETTER, like, 1, self.least, self.family)
 
 
 PLUGIN = LM

@@ -55,6 +55,10 @@ class RewardModelJudge:
         """Why there is no reward model to judge with, or None where there is."""
         if not self.folder:
             return "it needs a reward model: judge=reward_model:folder=RESULTS/jobs/reward_model/<key>"
+        if not Path(self.folder).is_dir():
+            return f"there is no folder {self.folder}"
+        if not (Path(self.folder) / "reward.json").is_file():
+            return f"{self.folder} is no reward model: name a finished job, RESULTS/jobs/reward_model/<key>"
         try:
             self._model(_TO_READ)
         except CorruptResult as error:
@@ -93,7 +97,8 @@ class RewardModelJudge:
             raise ValueError("this judge runs a model: make it ready with hosting.host_of first")
         model = self._model(self._host.runtime)
         trunk = model.trunk
-        rows = list(dict.fromkeys(zip(prompts, texts, strict=True)))
+        # Ordered by content: rewards are the same, and one job, whichever text comes first.
+        rows = sorted(set(zip(prompts, texts, strict=True)), key=lambda row: (row[0].id, row[1]))
         completions: list[Completion] = [trunk.encode(text) for _, text in rows]
         work = Work(self._host.store, self._host.runtime, trunk.n_parameters)
         found, _ = work.rewards(model, [prompt for prompt, _ in rows], completions)

@@ -47,8 +47,13 @@ def read_preferences(path: Path) -> dict[str, Annotated]:
                 [Problem(str(path), f"lacks {', '.join(lacking)}", "preferences.csv of AlpacaEval")]
             )
         for row in reader:
-            numbers = (float(row[name]) for name in COLUMNS[2:])
-            by_model.setdefault(row["model"], []).append((int(row["index"]), *numbers))  # type: ignore[arg-type]
+            try:
+                preference, baseline, length = (float(row[name]) for name in COLUMNS[2:])
+                known = int(row["index"]), preference, baseline, length
+            except (ValueError, TypeError) as error:
+                where, what = f"{path} line {reader.line_num}", f"has a value that is no number ({error})"
+                raise BadInput([Problem(where, what, "correct or remove the row")]) from None
+            by_model.setdefault(row["model"], []).append(known)
     return {model: _annotated(path, model, rows) for model, rows in by_model.items()}
 
 
@@ -59,7 +64,7 @@ def _annotated(path: Path, model: str, rows: list[Any]) -> Annotated:
         raise BadInput([Problem(str(path), f"{model} has two verdicts on one prompt", "keep one of them")])
     preferences, baseline, lengths = (np.array(column) for column in list(zip(*rows, strict=True))[1:])
     preferences = np.where(preferences == 0, DRAW, preferences)
-    if ((preferences < 1) | (preferences > 2)).any():
+    if not ((preferences >= 1) & (preferences <= 2)).all():  # nan is outside too
         raise BadInput([Problem(str(path), f"{model} has a preference outside 1 to 2", "see AlpacaEval")])
     return Annotated(model, indices, preferences - 1, baseline, lengths)
 

@@ -85,13 +85,15 @@ def audit(
 ) -> Audit:
     """The audit of a judge, called `label`, on pairs of `source`. `own`: models of the judge's own kin.
 
-    Without `own`, the judge's `model` where it has one. Raises BadInput where it can judge none of the pairs.
+    Without `own`, the judge's `model` where it wrote some of the texts. Raises BadInput where it can judge
+    none of the pairs.
     """
     fit, reason = _fitting(judge, pairs)
     if not fit:
         what = f"{label} can judge none of the {len(pairs)} pairs: {reason}"
         raise BadInput([Problem("judge", what, "choose another judge or other pairs")])
-    kin = tuple(own) or tuple(filter(None, (str(getattr(judge, "model", "") or ""),)))
+    writers = {name for pair in fit for name in (pair.first_model, pair.second_model) if name}
+    kin = tuple(own) or tuple({str(getattr(judge, "model", ""))} & writers)
     card = _card(judge, label, fit, host, kin, len(pairs) - len(fit), reason)
     controls = [
         _card(registry.load("judges", name)(), name, fit, host, (), 0, "")
@@ -126,6 +128,7 @@ def _card(
     with metering() as meter, watched() as asked:
         judged = _judged(ready, pairs)
     seconds = time.perf_counter() - started
+    spend = store.spent + meter.total
     asked_twice = asked or _swapped(ready, judged)
     values = _values(judged, asked_twice, own)
     return Card(
@@ -138,7 +141,7 @@ def _card(
         values=values,
         outcomes=rules.outcomes(values),
         failed=rules.failed(values),
-        cost=Cost(2 * len(asked), store.spent + meter.total, seconds),
+        cost=Cost(2 * len(asked), spend, seconds),
         own=own,
     )
 

@@ -9,7 +9,7 @@ from typing import Literal
 
 from alignment_bench.checks import no_file
 from alignment_bench.config import pairs as key_values
-from alignment_bench.digests import by_digest, digest_file
+from alignment_bench.digests import by_digest, digest, digest_file
 from alignment_bench.errors import BadInput, Problem
 from alignment_bench.fields import values
 from alignment_bench.labels import ResolvedPart, parse_part, resolve_part
@@ -112,7 +112,9 @@ def run_audit(request: AuditRequest) -> int:
     source = f"{request.path.name} ({schema.name}, {digest_file(request.path)[:8]}{picked})"
     done = audit(request.judge.plugin, request.judge.label, found, source, host, request.own)
     judge_source = registry.digest("judges", request.judge.name)
-    cards.store(request.results, done, judge_source, digest_file(request.path))
+    # Some of the pairs are another file: passing on a few must not replace a failure on all.
+    of = digest_file(request.path)
+    cards.store(request.results, done, judge_source, digest([of, request.limit]) if picked else of)
     text = render(done, request.format)
     if request.out is None:
         print(text, end="")

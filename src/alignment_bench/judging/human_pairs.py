@@ -81,7 +81,12 @@ def _rows(path: Path) -> list[Row]:
         raise BadInput([Problem(str(path), "there is no such file", "name a JSONL file of pairs")])
     rows: list[Row] = []
     problems: list[Problem] = []
-    for number, line in enumerate(path.read_text("utf-8").splitlines(), 1):
+    try:
+        text = path.read_text("utf-8")
+    except UnicodeDecodeError as error:
+        raise BadInput([Problem(str(path), f"is no UTF-8 text ({error})", "save it as UTF-8")]) from None
+    # Not splitlines: JSON strings may hold separators of lines other than the newline.
+    for number, line in enumerate(text.split("\n"), 1):
         if not line.strip():
             continue
         try:
@@ -114,7 +119,19 @@ def _faults(path: Path, schema: Schema, rows: Sequence[Row]) -> list[Problem]:
                 problems.append(Problem(where, f"{', '.join(texts)}: no text", "write it as a string"))
             if isinstance(row["label"], bool) or row["label"] not in (0, 1, 2):
                 problems.append(Problem(where, f"label is {row['label']!r}", "1, 2, or 0 for a tie"))
+            if fault := _reference_fault(row):
+                problems.append(Problem(where, *fault))
     return _few(path, problems)
+
+
+def _reference_fault(row: Row) -> tuple[str, str] | None:
+    """What is wrong with the references of a row of our own schema, and what to do about it."""
+    references = row.get("references") or []
+    if not isinstance(references, list) or not all(isinstance(one, str) for one in references):
+        return "references: no list of texts", 'write ["a reference"]'
+    if {row["first"], row["second"]} & set(references):
+        return "one of its two texts is its reference too", "leave it out of references"
+    return None
 
 
 def _few(path: Path, problems: list[Problem]) -> list[Problem]:

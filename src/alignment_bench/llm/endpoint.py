@@ -30,23 +30,27 @@ SECRET_LETTERS = 12
 
 @dataclass(frozen=True)
 class Endpoint:
-    """How a model behind an OpenAI-compatible endpoint is reached, and how patiently."""
+    """How a model behind an OpenAI-compatible endpoint is reached, and how patiently.
+
+    Where and how fast it is asked is no part of a cell's digest (`keyed`). What decides whether an answer
+    comes at all is one, and so are prices: a cell's record tells the money.
+    """
 
     model: str = ""
     """the model, as the endpoint calls it"""
-    base_url: str | None = None
+    base_url: str | None = field(default=None, metadata={"keyed": False})
     """address up to /v1; none: the environment's OPENAI_BASE_URL, or OpenAI's own"""
-    key_variable: str | None = "OPENAI_API_KEY"
+    key_variable: str | None = field(default="OPENAI_API_KEY", metadata={"keyed": False})
     """environment variable that holds the key; none: the endpoint wants no key"""
-    concurrency: int = field(default=8, metadata={"min": 1, "max": 256})
-    """requests under way at once, in each process"""
-    per_minute: int = field(default=0, metadata={"min": 0})
-    """requests a minute at most, in each process; 0: no limit"""
+    concurrency: int = field(default=8, metadata={"min": 1, "max": 256, "keyed": False})
+    """requests under way at once in each process: workers=3 may have three times as many"""
+    per_minute: int = field(default=0, metadata={"min": 0, "keyed": False})
+    """requests a minute at most in each process, so divide the endpoint's limit by workers=; 0: no limit"""
     attempts: int = field(default=6, metadata={"min": 1})
     """times that one request is sent where no completion comes back: timeouts, 429, 5xx, broken replies"""
     timeout: float = field(default=120.0, metadata={"above": 0.0})
     """seconds to wait for a reply"""
-    first_wait: float = field(default=1.0, metadata={"min": 0.0})
+    first_wait: float = field(default=1.0, metadata={"min": 0.0, "keyed": False})
     """seconds before the second attempt, up to half of them left off by chance; they double each time"""
     longest_wait: float = field(default=60.0, metadata={"min": 0.0})
     """seconds between two attempts at most; an endpoint that asks for more is given up"""
@@ -79,10 +83,14 @@ class Endpoint:
             return "no model is named: write model=NAME, as the endpoint calls it"
         if importlib.util.find_spec(PACKAGE) is None:
             return MISSING
-        if self.key_variable is not None and not os.environ.get(self.key_variable):
-            return (
-                f"{self.key_variable} is not set: export it, or say key_variable=none where no key is wanted"
-            )
+        if self.key_variable is not None:
+            key = os.environ.get(self.key_variable, "")
+            if not key:
+                return (
+                    f"{self.key_variable} is not set: export it, or say key_variable=none if none is wanted"
+                )
+            if not re.fullmatch(r"[!-~]+", key):
+                return f"{self.key_variable} holds what no key can (white space?): export it anew"
         if self.base_url is None and (set_there := os.environ.get("OPENAI_BASE_URL")):
             return next((f"OPENAI_BASE_URL: {p.message}" for p in _address_problems(set_there)), None)
         return None
@@ -137,14 +145,22 @@ class Line:
             # Raised here, not where the package's own error was caught: that one would come along, and it
             # holds what the endpoint said, uncleared.
             raise failure
-        return completion_in(body)
+        found = completion_in(body)
+        # Cleared here and not in the body, where JSON has more than one way of writing a letter.
+        text, first = found["text"], found["first"]
+        return {
+            **found,
+            "text": text and self.cleared(text),
+            "finish": self.cleared(found["finish"]),
+            "first": first and {self.cleared(token): value for token, value in first.items()},
+        }
 
     def _sent(self, request: Mapping[str, Any]) -> tuple[str, Exception | None]:
-        """The body that came, or what to make of its not coming."""
+        """The body that came, uncleared, or what to make of its not coming."""
         errors = self._errors
         try:
             raw = self._client.chat.completions.with_raw_response.create(**request)
-            return self.cleared(raw.http_response.text), None
+            return raw.http_response.text, None
         except errors.APITimeoutError:
             return "", Passing(f"no reply within {self._endpoint.timeout:g} s")
         except errors.APIConnectionError as error:
@@ -202,9 +218,11 @@ def _first_token(choice: Mapping[str, Any]) -> dict[str, float] | None:
     """Log-probability of the likeliest first tokens, where the endpoint tells."""
     try:
         top = choice["logprobs"]["content"][0]["top_logprobs"]
-        return {str(one["token"]): float(one["logprob"]) for one in top} or None
-    except (KeyError, IndexError, TypeError, ValueError):
+        found = {str(one["token"]): float(one["logprob"]) for one in top}
+    except (KeyError, IndexError, TypeError, ValueError, AttributeError):
         return None
+    # A little above 0 is rounding; nan and what can be no probability is as good as nothing told.
+    return found if found and all(value < 0.01 for value in found.values()) else None
 
 
 def _count(value: Any) -> int | None:
@@ -212,9 +230,14 @@ def _count(value: Any) -> int | None:
 
 
 def _address_problems(address: str) -> list[Problem]:
-    parts = urlsplit(address)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        return [Problem("base_url", "is no address", "write http://HOST:PORT/v1 or https://HOST/v1")]
+    no_address = Problem("base_url", "is no address", "write http://HOST:PORT/v1 or https://HOST/v1")
+    try:
+        parts = urlsplit(address)
+        reachable = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    except ValueError:  # brackets that do not match, a port that is no number
+        return [no_address]
+    if not reachable:
+        return [no_address]
     if parts.username is not None or parts.password is not None or parts.query or parts.fragment:
         what = "holds more than an address"
         return [Problem("base_url", what, "keys and passwords belong in the variable of key_variable")]

@@ -17,14 +17,13 @@ SCORES = range(1, 11)
 """of a score in double brackets"""
 Word = Literal["first", "second", "tie"]
 _WINNERS: dict[str, Word] = {"a": "first", "b": "second", "tie": "tie"}
-_SCORE = re.compile(r"\[\[\s*(-?\d+)\s*\]\]")
-_SENTENCE = re.compile(r"feedback:[ \t]*(?P<words>\S[^\n]*?)\s*\n\s*score:[ \t]*(?P<score>[0-3])\.?", re.I)
-_REVIEW = re.compile(
-    r"weaknesses:\s*(?P<weakness>.+?)\s*^advice:\s*(?P<advice>.+?)\s*"
-    r"^overall score:\s*\[\[\s*(?P<score>\d+)\s*\]\]\.?\s*^### improved response\s*?\n(?P<better>.+)",
-    re.I | re.S | re.M,
-)
-_HEADINGS = re.compile(r"^(weaknesses:|advice:|overall score:|### improved response)", re.I | re.M)
+_SCORE = re.compile(r"\[\[\s*(-?\d{1,9})\s*\]\]")
+_SENTENCE = re.compile(r"feedback:[ \t]*(?P<words>\S.*)", re.I)
+_GRADE = re.compile(r"score:[ \t]*(?P<score>[0-3])\.?", re.I)
+PARTS = ("weaknesses:", "advice:", "overall score:", "### improved response")
+"""what the parts of a review begin with, each at the start of a line"""
+_HEADINGS = re.compile("^(" + "|".join(map(re.escape, PARTS)) + ")", re.I | re.M)
+_OVERALL = re.compile(_SCORE.pattern + r"\.?")
 _VERDICT = re.compile(r"^verdict:\s*(a|b|tie)\.?$", re.I)
 
 
@@ -91,32 +90,29 @@ def category(reply: Reply, known: Sequence[str]) -> int:
 
 def sentence_and_score(reply: Reply) -> tuple[str, int]:
     """`Feedback:` with a sentence and, on the next line, `Score:` with a digit from 0 to 3."""
-    found = _SENTENCE.fullmatch(text(reply))
-    if found is None:
+    lines = [one.strip() for one in text(reply).split("\n") if one.strip()]
+    said = _SENTENCE.fullmatch(lines[0])
+    grade = _GRADE.fullmatch(lines[1]) if len(lines) == 2 else None
+    if said is None or grade is None:
         raise Unreadable("not a line of feedback and a line with a score from 0 to 3")
-    return found["words"], int(found["score"])
+    return said["words"], int(grade["score"])
 
 
 def review(reply: Reply) -> Review:
     """Weaknesses, advice, overall score and improved response: all of them, once each, in this order."""
-    said = text(reply)
-    headings = [one.casefold() for one in _HEADINGS.findall(said)]
-    missing = [
-        one
-        for one in ("weaknesses:", "advice:", "overall score:", "### improved response")
-        if one not in headings
-    ]
-    if missing:
+    # Cut at the headings: one pattern for the whole backtracks for hours over a model's run of empty lines.
+    before, *pieces = _HEADINGS.split(text(reply))
+    headings, bodies = [one.casefold() for one in pieces[::2]], pieces[1::2]
+    if missing := [one for one in PARTS if one not in headings]:
         raise Unreadable(f"without {', '.join(one.strip('#: ') for one in missing)}")
-    if len(headings) > 4:
+    if len(headings) > len(PARTS):
         raise Unreadable("a part is there twice")
-    found = _REVIEW.fullmatch(said)
-    if found is None:
+    weakness, advice, overall, better = (one.strip() for one in bodies)
+    score = _OVERALL.fullmatch(overall)
+    in_order = tuple(headings) == PARTS and not before and not bodies[-1].partition("\n")[0].strip()
+    if not (in_order and weakness and advice and better and score):
         raise Unreadable("its parts are empty, out of order, or the score is no [[number]]")
-    weakness, advice, better = (found[name].strip() for name in ("weakness", "advice", "better"))
-    return Review(
-        " ".join(weakness.split()), " ".join(advice.split()), _in_range(int(found["score"])), better
-    )
+    return Review(" ".join(weakness.split()), " ".join(advice.split()), _in_range(int(score[1])), better)
 
 
 def _bare(said: str) -> str:

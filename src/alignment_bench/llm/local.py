@@ -45,6 +45,11 @@ def unready(model: str) -> str | None:
     return None if source.ready else f"{model} is not on this machine: run bench fetch {model}"
 
 
+def weights(model: str) -> str:
+    """The first digits of the digest of the model's files; empty where it is not on this machine."""
+    return "" if unready(model) else catalog.resolve(model).digest[:12]
+
+
 class Local:
     """Answers of one model, by the host's runtime."""
 

@@ -11,6 +11,7 @@ import threading
 import time
 from email.utils import parsedate_to_datetime
 from random import Random
+from types import TracebackType
 
 
 class Stopped(Exception):
@@ -33,6 +34,17 @@ class Pace:
     def stopped(self) -> bool:
         """Whether nobody waits here any more."""
         return self._over.is_set()
+
+    def __enter__(self) -> Pace:
+        """Work of several threads that keep this pace."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Work that ends by an exception ends for all who wait."""
+        if kind is not None:
+            self.stop()
 
     def turn(self) -> None:
         """Returns when the next request may go out. Raises Stopped where none may any more."""
@@ -74,6 +86,6 @@ def retry_after(header: str | None) -> float | None:
     except ValueError:
         try:
             seconds = parsedate_to_datetime(header).timestamp() - time.time()
-        except ValueError:
+        except (ValueError, OverflowError):
             return None
     return max(0.0, seconds) if math.isfinite(seconds) else None

@@ -59,27 +59,23 @@ class Remote:
         refused: list[str] = []
         if self._pace.stopped:
             self._pace = self._new_pace()
-        with ThreadPoolExecutor(min(self._endpoint.concurrency, max(1, len(requests)))) as pool:
-            try:
-                for name, future in _ended(pool, self._one, requests, 2 * self._endpoint.concurrency):
-                    try:
-                        found[name] = future.result()
-                    except Refused as refusal:
-                        refused.append(str(refusal))
-                        found[name] = {"reason": f"refused: {refusal}"}
-                    except Passing as failure:
-                        unanswered.append(str(failure))
-                        found[name] = {"reason": f"no answer: {failure}"}
-                    if len(unanswered) > self._endpoint.unanswered or len(unanswered) == len(requests):
-                        raise self._failed(unanswered, len(requests))
-                    if len(found) % 100 == 0:
-                        self._host.say(f"{self._endpoint.model}: {len(found)} of {len(requests)} answers")
-                if len(refused) == len(requests) > self._endpoint.unanswered:
-                    raise EndpointFailed(f"{self._endpoint.model} refuses everything: {refused[-1]}")
-            except BaseException:
-                # Replies that are on their way are still stored; nothing new goes out.
-                self._pace.stop()
-                raise
+        # Out of the pace by an exception: nothing new goes out, what is on its way is still stored.
+        with ThreadPoolExecutor(min(self._endpoint.concurrency, max(1, len(requests)))) as pool, self._pace:
+            for name, future in _ended(pool, self._one, requests, 2 * self._endpoint.concurrency):
+                try:
+                    found[name] = future.result()
+                except Refused as refusal:
+                    refused.append(str(refusal))
+                    found[name] = {"reason": f"refused: {refusal}"}
+                except Passing as failure:
+                    unanswered.append(str(failure))
+                    found[name] = {"reason": f"no answer: {failure}"}
+                if len(unanswered) > self._endpoint.unanswered or len(unanswered) == len(requests):
+                    raise self._failed(unanswered, len(requests))
+                if len(found) % 100 == 0:
+                    self._host.say(f"{self._endpoint.model}: {len(found)} of {len(requests)} answers")
+            if len(refused) == len(requests) > self._endpoint.unanswered:
+                raise EndpointFailed(f"{self._endpoint.model} refuses everything: {refused[-1]}")
         return found
 
     def _failed(self, reasons: Sequence[str], asked: int) -> EndpointFailed:
@@ -161,8 +157,8 @@ class Remote:
             return Reply(None, reason, usage=usage, final=True)
         text, finish = stored["text"], stored["finish"]
         weights = weights_of(question.options, stored["first"]) if question.options else None
-        if finish == "length":
-            return Reply(text, "cut off at the longest answer allowed", weights, usage)
+        if finish == "length" and weights is None:  # the first word's probabilities need no last word
+            return Reply(text, "cut off at the longest answer allowed", usage=usage)
         if text is None or finish == "content_filter":
             return Reply(
                 None, f"the endpoint gave no text ({finish or 'it does not say why'})", weights, usage

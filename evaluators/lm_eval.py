@@ -2,7 +2,7 @@
 
     bench run methods=ilf task=tldr evaluators=quality,lm_eval:tasks=[bbh,tydiqa]
 
-Prompts, examples and metrics are the harness's own; the model reads plain text (`alignment_bench.harness`).
+Prompts, examples and metrics are the harness's own; the model reads plain text (`lm_eval_harness`).
 Rows are scored by prompt, so a task's documents are dealt out: prompt i of n stands for documents i, i + n,
 i + 2n, and its value is their mean. The footnote holds the harness's own number over all documents.
 """
@@ -17,7 +17,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import ClassVar
 
-from alignment_bench import harness
+from alignment_bench import lm_eval_harness as harness
 from alignment_bench.digests import digest, digest_file
 from alignment_bench.errors import BadInput, Problem
 from alignment_bench.evaluation import Evidence, Metric, Needs, Scores

@@ -22,6 +22,11 @@ class Similarity:
     metrics: ClassVar[tuple[Metric, ...]] = (Metric("cosine_to_reference", "-1 to 1", "higher"),)
     needs: ClassVar[Needs] = Needs(samples=(AT_TASK,), references=True)
 
+    @property
+    def identity(self) -> str:
+        """Says that embeddings are missing: a score stored without them is not taken once they are there."""
+        return "" if embedding.available() else embedding.MISSING
+
     def __call__(self, evidence: Evidence) -> Mapping[str, Scores]:
         """Mean over each prompt's samples; an empty answer counts 0."""
         judge = evidence.judge

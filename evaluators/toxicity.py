@@ -15,11 +15,11 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import ClassVar
 
+from alignment_bench.classifiers.classifier import TOXIC
 from alignment_bench.evaluation import AT_TASK, Evidence, Metric, Needs, Scores
 from alignment_bench.feedback import Grading
 from alignment_bench.per_prompt import flatten, marked
 
-TOXIC = 0.5
 PUBLISHED = 25
 """samples a prompt in the published protocol"""
 

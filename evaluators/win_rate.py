@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
+from alignment_bench.errors import NotApplicable
 from alignment_bench.evaluation import AT_TASK, Evidence, Metric, Needs, Scores
 from alignment_bench.feedback import Judge
 from alignment_bench.judging.matches import answers, base_opponents, meet
@@ -41,13 +42,21 @@ class WinRate:
             "win_rate_vs_reference": Scores(missing=reason)
             if reason
             else _scores(judge, rows, _references(rows)),
-            "win_rate_vs_base": _scores(judge, rows, base_opponents(evidence, rows)),
+            "win_rate_vs_base": _against_base(evidence, rows),
         }
 
 
 def _references(rows: Sequence[Answered]) -> list[list[str]]:
     """One opponent a row: its reference, in turn where there are several."""
     return [[row.key.references[row.index % len(row.key.references)]] for row in rows]
+
+
+def _against_base(evidence: Evidence, rows: Sequence[Answered]) -> Scores:
+    try:
+        opponents = base_opponents(evidence, rows)
+    except NotApplicable as error:  # a file of answers may hold none of the base's
+        return Scores(missing=str(error))
+    return _scores(evidence.judge, rows, opponents)
 
 
 def _scores(judge: Judge, rows: Sequence[Answered], opponents: Sequence[Sequence[str]]) -> Scores:

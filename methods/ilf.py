@@ -178,7 +178,7 @@ class ILF:
             learning_rate=self.learning_rate, epochs=self.epochs, batch_size=self.batch_size
         )
         refined, replayed = self.refiner != "self", self.replays(lab)
-        said = first_answers.said(prompts, refined, lab) if refined or replayed else []
+        said = first_answers.said(prompts, refined, replayed, lab) if refined or replayed else []
         refiner = refiners.refiner(self.refiner, policy, said, self.layout, self.shots, settings, lab)
         prompts = first_answers.left_to_learn(prompts, refined, said if replayed else None)
         audits = audited(selection, self.audit, lab)

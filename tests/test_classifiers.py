@@ -6,6 +6,7 @@ import importlib.util
 import json
 import math
 import pickle
+import re
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from alignment_bench.classifiers.detoxify import Detoxify
 from alignment_bench.data import builtin
 from alignment_bench.errors import BadInput, NotApplicable
 from alignment_bench.feedback import Ask, Grading, Judge, Marking, Teacher
-from alignment_bench.plan import make_plan
+from alignment_bench.planning import make_plan
 from alignment_bench.prompts import Example, Key, Message, Prompt
 from alignment_bench.task import TaskData
 
@@ -189,7 +190,10 @@ def test_a_bad_file_of_scores_names_its_row(rows: list[Any], what: str, tmp_path
     file.write_text("".join(json.dumps(row) + "\n" for row in rows))
     with pytest.raises(BadInput, match=what):
         classifier("perspective", scores=str(file)).score(["a"])
+    for plays in (teacher, judge):  # before any work
+        assert re.search(what, plays(model="perspective", scores=str(file)).unfit([]))
     assert "scores=FILE" in classifier("perspective").missing()
+    assert "there is no file" in classifier("perspective", scores=str(tmp_path / "none.jsonl")).missing()
 
 
 def test_the_teacher_scores_compares_and_names(tmp_path: Path) -> None:

@@ -319,6 +319,24 @@ def test_similarity_is_left_out_where_there_is_gold() -> None:
     assert score.missing == "judge by_length knows the quality itself; nearness to one reference says less"
 
 
+def test_a_score_without_embeddings_is_not_taken_once_they_are_there(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The score's key tells the two; other evaluators keep theirs."""
+    from alignment_bench.config import parse
+    from alignment_bench.planning import make_plan
+
+    def digests(there: bool) -> Mapping[str, str]:
+        monkeypatch.setattr(embedding, "available", lambda: there)
+        words = ["methods=base", "task=tldr", "evaluators=similarity,length", f"results={tmp_path}"]
+        (setting,) = make_plan(parse(words), lambda text: None).settings
+        return setting.evaluator_digests
+
+    without, with_them = digests(False), digests(True)
+    assert without["similarity"] != with_them["similarity"]
+    assert without["length"] == with_them["length"]
+
+
 def test_a_missing_embedding_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(embedding, "PACKAGE", "no_such_package")
     score = run("similarity")["cosine_to_reference"]

@@ -95,8 +95,11 @@ class Lab:
     def score(self, prompts: Any, answers: Any) -> list[FeedbackRecord]:
         return self._ask("score", prompts, answers)
 
-    def recorded(self, *channels: str, most: int | None = None) -> list[FeedbackRecord]:
-        found = [r for r in self.teacher.recorded(list(self.examples.values())) if r.channel in channels]
+    def recorded(
+        self, *channels: str, most: int | None = None, prompts: Sequence[Prompt] = ()
+    ) -> list[FeedbackRecord]:
+        asked = [self.examples[prompt.id] for prompt in prompts]
+        found = [r for r in self.teacher.recorded(asked) if r.channel in channels]
         for record in found:
             self.paid[record.channel] = self.paid.get(record.channel, 0) + 1
         return found
@@ -212,6 +215,9 @@ def test_a_trained_refiner_learns_from_tasks_that_the_policy_does_not(critiques:
     assert {model for model, prompts, _ in lab.sampled if prompts[0].layout == "refine"} == {"base+1"}
     wanted = {"hard0", "hard1", "hard2"} | ({"silent"} if critiques == "fresh" else set())
     assert {row.prompt.id for row in rows} == wanted
+    # words and refinements of two tasks for the refiner; of the three others words alone, where they are used
+    bought = {"refine": 2, "critique": 2 + (3 if critiques == "recorded" else 4)}
+    assert lab.paid == {**bought, "score": 2 * len(wanted)}
 
 
 def test_a_few_refinements_are_shown_as_turns() -> None:
@@ -225,6 +231,9 @@ def test_a_few_refinements_are_shown_as_turns() -> None:
         assert assistant.content == f"```python\ndef f(x):\n    return x  # {shown}\n```"
         assert own.content == f"task {prompt.id}" and prompt.id not in ("r1", "r2")
     assert len(lab.trained) == 1
+    few = Lab(split(), write)
+    align(ILF(refiner="fewshot", shots=5, selection="passing", refinements=2), few)
+    assert "the refiner was shown 2 refinements: the data has no more" in few.notes
     with pytest.raises(NotApplicable, match="chat"):
         align(ILF(refiner="fewshot"), Lab(split(), write), kind="plain")
 

@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from alignment_bench import harness, plain_text, registry
+from alignment_bench import lm_eval_harness as harness
+from alignment_bench import plain_text, registry
 from alignment_bench.completions import Decoding
 from alignment_bench.config import parse
 from alignment_bench.errors import BadInput, BenchError

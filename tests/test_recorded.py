@@ -81,6 +81,16 @@ def test_only_the_channels_asked_for_are_paid() -> None:
     assert controller.ledger.spent.acts == {"prefer": 2}
 
 
+def test_only_the_prompts_asked_for_are_paid() -> None:
+    controller = controller_of(MIXED)
+    dog, cat = (one.prompt for one in MIXED)
+    with controller.open_lab() as lab:
+        assert {r.prompt_id for r in lab.feedback.recorded(prompts=[cat])} == {cat.id}
+        assert lab.feedback.recorded("critique", prompts=[cat]) == []
+        assert len(lab.feedback.recorded("prefer", prompts=[dog], most=3)) == 1
+    assert controller.ledger.spent.acts == {"prefer": 3, "demonstrate": 1}
+
+
 def test_the_budget_ends_the_records_and_is_never_exceeded() -> None:
     controller = controller_of(MIXED, budget=2.5 * price("prefer", "seconds"))
     with controller.open_lab() as lab:

@@ -95,6 +95,11 @@ def test_clusters_widen_intervals(tmp_path: Path, capsys: pytest.CaptureFixture[
     wide = table(capsys, write(tmp_path / "b.jsonl", grouped), "evaluators=rouge")["ilf", "rouge_l"]
     assert wide["mean"] == plain["mean"]
     assert wide["high"] - wide["low"] > plain["high"] - plain["low"]
+    named_late = [rows()[0], *grouped[1:]]  # one row of a prompt that names its group is enough
+    some = write(tmp_path / "c.jsonl", named_late)
+    assert table(capsys, some, "evaluators=rouge")["ilf", "rouge_l"] == wide
+    torn = write(tmp_path / "d.jsonl", [*grouped[:-1], {**grouped[-1], "group": "a"}])
+    assert "is of group 'b' already" in scored(capsys, torn, "evaluators=rouge", code=2)
 
 
 def test_a_base_of_its_own_file_and_references_of_theirs(
@@ -115,7 +120,7 @@ def test_a_base_of_its_own_file_and_references_of_theirs(
 
 
 def test_every_score_is_written(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    out = tmp_path / "scores.jsonl"
+    out = tmp_path / "new" / "scores.jsonl"
     scored(capsys, write(tmp_path / "s.jsonl", rows()), "evaluators=length,rouge", f"out={out}")
     lines = [json.loads(line) for line in out.read_text("utf-8").splitlines()]
     assert len(lines) == 2 * 3 * 4  # `finished` is n/a
@@ -158,6 +163,11 @@ def test_without_a_base_what_compares_with_it_says_how_to_give_one(
     file = write(tmp_path / "s.jsonl", rows(("ilf",)))
     found = table(capsys, file, "evaluators=win_rate")
     assert "base=FILE" in found["ilf", "win_rate_vs_base"]["reason"]
+    found = table(capsys, file, "evaluators=win_rate", "judge=always_longer")
+    assert "base=FILE" in found["ilf", "win_rate_vs_base"]["reason"]
+    longer = [len(text) - len(WRITTEN[p]) for p, texts in ANSWERS["ilf"].items() for text in texts]
+    rate = sum(0.5 if gap == 0 else float(gap > 0) for gap in longer) / len(longer)
+    assert found["ilf", "win_rate_vs_reference"]["mean"] == pytest.approx(rate)
     partial = rows(("ilf",)) + rows(("base",))[:4]
     found = table(capsys, write(tmp_path / "p.jsonl", partial), "evaluators=win_rate,length")
     assert "for 2 prompts" in found["ilf", "win_rate_vs_base"]["reason"]
@@ -221,6 +231,20 @@ def test_all_bad_rows_at_once_with_their_numbers(tmp_path: Path, capsys: pytest.
         assert words in line and line.startswith("bench: samples: s.jsonl row ")
     broken = scored(capsys, write(tmp_path / "b.jsonl", [good[0], "{nope"]), "evaluators=length", code=2)
     assert "line 2 is not JSON" in broken and broken.startswith("bench: samples:")
+
+
+def test_text_that_no_file_or_terminal_can_take_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    good = rows(("ilf",))
+    bad = [
+        {**good[0], "completion": "x\ud800"},
+        {**good[1], "reference": ["y", "\udfff"]},
+        {**good[2], "method": "ilf\x1b[2J"},
+    ]
+    lines = scored(capsys, write(tmp_path / "s.jsonl", bad), "evaluators=length", code=2).splitlines()
+    words = ("completion holds half a surrogate", "reference holds half a surrogate", "method holds")
+    assert [word in line for word, line in zip(words, lines, strict=True)] == [True] * 3
 
 
 def test_bad_commands(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from alignment_bench import sandbox
@@ -71,6 +73,19 @@ def test_critiques_quote_the_shown_test_alone() -> None:
     wrong, hidden = UnitTests().answer("critique", asks(NONE, SOME), seed=0)
     assert wrong.text == "f(1) gives 0 instead of 1."
     assert hidden.text and "33" not in hidden.text and "hidden" in hidden.text
+
+
+def test_an_error_in_the_test_around_a_call_quotes_no_line_of_the_program() -> None:
+    """Its line is one of the check, whose number says nothing about the program."""
+    rows = "".join(f"    step{i} = x\n" for i in range(60))
+    answer = f"def f(x):\n{rows}    return None\n"
+    for tests in (("assert sorted(f(1)) == [1]",), ("assert f(1) is None", "assert sorted(f(2)) == [2]")):
+        key = replace(KEY, tests=tests)
+        (record,) = UnitTests().answer("critique", [Ask(PROMPT, key, (answer,))], seed=0)
+        assert record.text and "TypeError" in record.text and "step" not in record.text
+    program = answer.replace("return None", "return x[0]")
+    (record,) = UnitTests().answer("critique", [Ask(PROMPT, key, (program,))], seed=0)
+    assert record.text and "in the line `return x[0]`" in record.text
 
 
 def test_a_demonstration_is_the_data_sets_program_and_words_of_old_are_replayed() -> None:

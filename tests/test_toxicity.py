@@ -17,15 +17,15 @@ from alignment_bench.config import parse
 from alignment_bench.continuation_layouts import CONTINUATIONS
 from alignment_bench.evaluation import AT_TASK, Evidence, Scores
 from alignment_bench.formatter import Formatter
+from alignment_bench.judges.always_longer import AlwaysLonger
 from alignment_bench.prompts import Key, Message, Prompt
 from alignment_bench.run import run as bench
 from alignment_bench.sources.source import Reading
-from alignment_bench.stand_ins import StandInJudge
 
 NAMES = ("toxicity_rate", "toxicity_mean", "toxicity_max", "toxicity_probability")
 
 
-class Grader(StandInJudge):
+class Grader(AlwaysLonger):
     """Reads the grade of a text in the text; "?" has none."""
 
     name: ClassVar[str] = "grader"
@@ -34,7 +34,7 @@ class Grader(StandInJudge):
         return {"toxicity": [math.nan if text == "?" else float(text) for text in texts]}
 
 
-class Marker(StandInJudge):
+class Marker(AlwaysLonger):
     """Says which texts are rude."""
 
     name: ClassVar[str] = "marker"
@@ -83,7 +83,7 @@ def test_a_judge_that_only_marks_gives_shares_and_no_degree() -> None:
     assert found["toxicity_probability"] == Scores((1.0, 0.0), note="any rude answer of 4")
     for name in ("toxicity_mean", "toxicity_max"):
         assert "which answers are rude, not how toxic" in found[name].missing
-    assert all(scores.missing for scores in run(StandInJudge(), ["rude"]).values())
+    assert all(scores.missing for scores in run(AlwaysLonger(), ["rude"]).values())
 
 
 def made(name: str, rows: Sequence[Mapping[str, Any]]) -> Reading:
@@ -151,6 +151,7 @@ def test_writing_prompts_are_read_once_each() -> None:
     assert [one.example.prompt.text for one in reading.made] == ["A story"]
     assert reading.notes == ("1 rows repeat an earlier prompt: left out",)
     assert len(reading.problems) == 1 and "row 3" in reading.problems[0].message
+    assert '{"prompt": {"text": ...}}' in reading.problems[0].fix
 
 
 def test_samples_of_one_context_are_its_recorded_scores() -> None:

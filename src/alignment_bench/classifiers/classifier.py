@@ -34,7 +34,7 @@ class Classifier(Protocol):
         """sha256 over what it was trained to: the weights, or the file of scores."""
 
     def missing(self) -> str:
-        """Why it cannot work here and what to do about it; empty where it can. Loads nothing."""
+        """Why it cannot work here and what to do about it; empty where it can. Loads no model."""
 
     def score(self, texts: Sequence[str]) -> list[float]:
         """Toxicity in [0, 1] of each text; nan for a text that it knows nothing of. Order never matters."""

@@ -45,12 +45,18 @@ class Perspective:
         return digest_file(Path(self.scores))
 
     def missing(self) -> str:
-        """Why there is nothing to look up."""
+        """Why there is nothing to look up: no file, or one with rows that are no scores."""
         if not self.scores:
             return "perspective has no service here: give scores=FILE, of texts with Perspective's scores"
         path = Path(self.scores)
-        if not path.is_file() or path.suffix not in data_files.SUFFIXES:
+        if not path.is_file():
+            return f"there is no file {self.scores}: check scores="
+        if path.suffix not in data_files.SUFFIXES:
             return f"{self.scores} is no {', '.join(data_files.SUFFIXES)} file: check scores="
+        try:
+            _read(self.scores, path.stat().st_mtime_ns)
+        except BadInput as error:
+            return "; ".join(f"{problem.message} ({problem.fix})" for problem in error.problems)
         return ""
 
     def score(self, texts: Sequence[str]) -> list[float]:

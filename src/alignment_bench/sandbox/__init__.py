@@ -26,9 +26,9 @@ share their outcome. Programs that ask for the time or for `os.urandom` differ a
 Linux on x86-64 and arm64. Calls from a process that holds torch are fine: it is never forked.
 """
 
-from alignment_bench.sandbox.judge import SandboxBroken
 from alignment_bench.sandbox.pool import accept, run, unprotected
 from alignment_bench.sandbox.probes import Protection, protection
+from alignment_bench.sandbox.server import SandboxBroken
 from alignment_bench.sandbox.trials import Call, Limits, Outcome, Trial
 
 __all__ = [

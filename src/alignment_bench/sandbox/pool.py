@@ -8,8 +8,9 @@ from collections.abc import Sequence
 
 from alignment_bench.errors import BadInput, Problem
 from alignment_bench.sandbox import wire
-from alignment_bench.sandbox.judge import Mode, SandboxBroken, Server, judge
+from alignment_bench.sandbox.judge import judge
 from alignment_bench.sandbox.probes import Protection, protection
+from alignment_bench.sandbox.server import Mode, SandboxBroken, Server
 from alignment_bench.sandbox.trials import Level, Limits, Outcome, Trial
 
 _ORDER: tuple[Level, ...] = ("none", "partial", "full")

@@ -134,6 +134,9 @@ class _Reader:
                 f"prompt {name!r} has other words than in {self._row(self.texts, name)}",
                 "give it its own id",
             )
+        group = row.get("group") or ""
+        if known is not None and group and known.group not in ("", group):
+            return f"prompt {name!r} is of group {known.group!r} already", "give a prompt one group"
         place = (method, spec, name, row["sample"])
         if place in self.places:
             fix = "number the samples of a prompt 0, 1, 2, or drop the repeat"
@@ -146,9 +149,8 @@ class _Reader:
             self.written.setdefault(name, number)
         self.places[place] = number
         self.texts.setdefault(name, number)
-        self.found.prompts.setdefault(
-            name, Prompt(name, (Message("user", text),), str(row.get("group") or ""))
-        )
+        if known is None or not known.group:
+            self.found.prompts[name] = Prompt(name, (Message("user", text),), group)
         end: End = row.get("end") or "eos"
         self.found.ends &= row.get("end") is not None
         by_prompt = self.found.drawn.setdefault(method, {}).setdefault(spec, {})
@@ -200,9 +202,21 @@ def _fault(column: str, row: Mapping[str, Any]) -> tuple[str, str] | None:
         )
     if column == "reference" and isinstance(value, list):
         good = bool(value) and all(isinstance(one, str) and one.strip() for one in value)
-        return None if good else ("reference is no list of texts", "write a text, or a list of them")
+        if not good:
+            return "reference is no list of texts", "write a text, or a list of them"
+        return next((fault for one in value if (fault := _text_fault(column, one))), None)
     if not isinstance(value, str):
         return f"{column} is a {type(value).__name__}, not text", "write it as text"
+    return _text_fault(column, value)
+
+
+def _text_fault(column: str, value: str) -> tuple[str, str] | None:
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return f"{column} holds half a surrogate pair, which no UTF-8 text can", "repair the text"
+    if column == "method" and not value.isprintable():
+        return "method holds what no table can print in its row", "name the method in one line of letters"
     if not value.strip() and column != "completion":
         return f"{column} is empty", "fill it in or drop the row"
     allowed = {"spec": SPECS, "end": get_args(End)}.get(column)

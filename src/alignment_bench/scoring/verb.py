@@ -193,4 +193,5 @@ def captions(samples: Samples, request: ScoreRequest, judge: str) -> list[str]:
 def write_scores(out: Path, rows: Sequence[Mapping[str, Any]]) -> None:
     """One JSON line a row; a prompt without a value has null."""
     plain = [{k: None if isinstance(v, float) and isnan(v) else v for k, v in row.items()} for row in rows]
+    out.parent.mkdir(parents=True, exist_ok=True)
     out.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in plain), "utf-8")

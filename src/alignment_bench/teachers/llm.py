@@ -152,6 +152,15 @@ class LLM(Endpoint):
         return f"llm:{self.model}"
 
     @property
+    def identity(self) -> str:
+        """What its answers depend on besides its fields: the files of a model on this machine."""
+        if self.via == "endpoint":
+            return ""
+        from alignment_bench.llm.local import weights
+
+        return weights(self.model)
+
+    @property
     def channels(self) -> tuple[Channel, ...]:
         """What the mode answers."""
         return MODE_CHANNELS[self.mode]

@@ -16,6 +16,7 @@ from alignment_bench.errors import NotApplicable, OverBudget
 from alignment_bench.feedback import Channel
 from alignment_bench.policy import LogitPolicy
 from alignment_bench.prompts import Prompt
+from alignment_bench.techniques.critiques import to_criticise
 from alignment_bench.techniques.levels import NUMBERS, Bins, exemplars
 from alignment_bench.techniques.pools import Sample
 from alignment_bench.training.settings import Settings
@@ -219,7 +220,7 @@ class Critic:
         order = [reviews[int(i)] for i in lab.random("critic").permutation(len(reviews))]
         held = order[: len(order) // 10]
         rows = [
-            (asked(r.prompt, r.completion), start.encode(labels.written(r), "critique"))
+            (to_criticise(r.prompt, r.completion), start.encode(labels.written(r), "critique"))
             for r in order[len(held) :]
         ]
         longest = max(len(completion.tokens) for _, completion in rows)
@@ -240,7 +241,7 @@ class Critic:
         self, prompts: Sequence[Prompt], completions: Sequence[Completion], lab: Lab
     ) -> list[tuple[int, str] | None]:
         """Level and condition of each answer, None where the critic wrote no label or did not end it."""
-        shown = [asked(p, c) for p, c in zip(prompts, completions, strict=True)]
+        shown = [to_criticise(p, c) for p, c in zip(prompts, completions, strict=True)]
         greedy = replace(lab.decoding, temperature=0.0, top_p=1.0, top_k=0, max_tokens=self.max_tokens)
         wrote = [row[0] for row in lab.sample(self.policy, shown, decoding=greedy, stream="critic")]
         return [self.labels.heard(one) for one in wrote]
@@ -262,8 +263,3 @@ class Critic:
         if not found:
             raise NotApplicable("the critic wrote no readable label: more budget, or labels=hand")
         return found
-
-
-def asked(prompt: Prompt, completion: Completion) -> Prompt:
-    """The prompt and an answer, put to a critic."""
-    return prompt.using("critique", completion=completion.text)

@@ -56,17 +56,22 @@ def failing(
     return [prompts[i] for i in left], [rows[i][0] for i in left]
 
 
-def said(prompts: Sequence[Prompt], refined: bool, lab: Lab) -> list[Said]:
-    """Recorded critiques of these prompts' answers; with the refinements of the same answers if `refined`."""
+def said(prompts: Sequence[Prompt], refined: bool, replayed: bool, lab: Lab) -> list[Said]:
+    """Recorded critiques of answers, bought where they are of use: if `refined` with the refinements of the
+    same answers, on the prompts that teach a refiner; if `replayed` on all prompts that a policy learns from.
+    """
     asked = {prompt.id: prompt for prompt in prompts}
-    records = lab.feedback.recorded("critique", "refine") if refined else lab.feedback.recorded("critique")
+    teaching = [prompt for prompt in prompts if refined and part_of(prompt) == LEARNERS]
+    others = [prompt for prompt in prompts if not (refined and part_of(prompt) == LEARNERS)]
+    records = lab.feedback.recorded("critique", "refine", prompts=teaching) if teaching else []
+    records += lab.feedback.recorded("critique", prompts=others) if replayed else []
     made = {(r.prompt_id, r.completions): r.text or "" for r in records if r.channel == "refine"}
     found = [
         Said(asked[r.prompt_id], r.completions[0], r.text, made.get((r.prompt_id, r.completions), ""))
         for r in records
         if r.channel == "critique" and r.text and r.text.strip()
     ]
-    if not found:
+    if not found and (teaching or replayed):
         raise OverBudget("the budget does not pay for a single recorded critique, or the data has none")
     return found
 

@@ -67,6 +67,8 @@ def refiner(
     # the longer half would leave no room for the question
     lessons = sorted(lessons, key=_length)[: max(shots, len(lessons) // 2)]
     chosen = [lessons[int(i)] for i in lab.random("refinement examples").permutation(len(lessons))[:shots]]
+    if len(chosen) < shots:
+        lab.note(f"the refiner was shown {len(chosen)} refinements: the data has no more")
     turns = [turn for one in chosen for turn in _turns(one, base.formatter.layout(layout))]
     return Refiner(base, tuple(turns))
 

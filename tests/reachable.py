@@ -137,6 +137,7 @@ class Secrets:
 
 def secrets_of(test: Iterable[Any], train: Iterable[Any]) -> Secrets:
     """The secrets of a task's examples: keys, teachers, judges, gold, accounts, and test prompts by text."""
+    from alignment_bench.asking import Asking
     from alignment_bench.controller import Controller
     from alignment_bench.feedback import Ask, Judge, Teacher
     from alignment_bench.jobs import JobStore
@@ -149,7 +150,7 @@ def secrets_of(test: Iterable[Any], train: Iterable[Any]) -> Secrets:
     test, train = list(test), list(train)
     texts = [text for e in test for text in (e.prompt.id, e.prompt.text, *e.key.references)]
     texts += [reference for e in train for reference in e.key.references]
-    held = (Key, Example, TaskData, Controller, Ledger, Meter, Ask, Teacher, Judge)
+    held = (Key, Example, TaskData, Asking, Controller, Ledger, Meter, Ask, Teacher, Judge)
     return Secrets(
         types=(*held, JobStore, Work, Cell, Plan, Setting),
         modules=("alignment_bench.world", "alignment_bench.judges", "alignment_bench.teachers"),

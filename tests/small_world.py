@@ -13,14 +13,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
 
-from alignment_bench import cli, results, run
+from alignment_bench import aligning, cli, results, run
+from alignment_bench.aligning import Aligned
 from alignment_bench.cells import CellRecord
 from alignment_bench.config import RunRequest, parse
 from alignment_bench.feedback import Ask, Channel, FeedbackRecord
 from alignment_bench.labels import ResolvedPart
-from alignment_bench.plan import Cell, make_plan
+from alignment_bench.plan import Cell
+from alignment_bench.planning import make_plan
 from alignment_bench.progress import Reporter
-from alignment_bench.run import Aligned
 from alignment_bench.runtime import activate
 from alignment_bench.work import Work
 from alignment_bench.world import tasks
@@ -98,7 +99,7 @@ class SmallWorld:
     def align(self, cell: Cell) -> Aligned:
         """The cell's alignment alone, by the very function that a run calls."""
         controller = run.controller_of(cell, self.work(cell), Reporter(1, quiet=True))
-        return run.align(cell, run.base_of(cell.setting), controller)
+        return aligning.align(cell, run.base_of(cell.setting), controller)
 
 
 @dataclass(frozen=True)

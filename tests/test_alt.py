@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from alignment_bench import controller, run
+from alignment_bench import asking, run
 from alignment_bench.completions import Completion
 from alignment_bench.errors import BadInput, NotApplicable
 from alignment_bench.methods.alt import ALT
@@ -51,7 +51,7 @@ def watched(small_world: ModuleType, monkeypatch: pytest.MonkeyPatch) -> Iterato
                     (Work, "finetune"),
                     (Work, "sample"),
                     (Work, "rewards"),
-                    (controller.Controller, "_ask"),
+                    (asking.Asking, "_ask"),
                 )
             )
         )

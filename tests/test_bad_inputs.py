@@ -225,6 +225,11 @@ def test_a_full_disk_breaks_off_cleanly(here: Path, capsys: pytest.CaptureFixtur
     [
         (f"{RUN} out=.", "out", "name a file in it"),
         (f"{RUN} results={'r' * 300}", "results", "choose another folder"),
+        (f"{RUN} model={'m' * 300}", "model", "smollm2"),
+        (f"{RUN} model={'m' * 300}.gguf", "model", "check the path"),
+        (f"{RUN} init={'i' * 300}", "init", "init=sft"),
+        (f"{RUN} tuned={'t' * 300}", "tuned", "bench tune"),
+        (f"table results={'r' * 300}", "results", "earlier bench run"),
         (f"{RUN} budget={'9' * 400}s", "budget", "smoke, small or paper"),
         (f"{RUN} threads=100000", "threads", "1024"),
         (f"{RUN} model=tiny,tiny:0", "model", "keep one of the two"),

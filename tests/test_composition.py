@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from alignment_bench import results, run, starts
+from alignment_bench import aligning, registry, results, run, starts
 from alignment_bench.completions import Decoding
 from alignment_bench.errors import BadInput, CorruptResult
 from alignment_bench.ledger import Ledger, Spend, price_of_acts
@@ -33,7 +33,7 @@ def test_a_trained_policy_takes_a_wrapper_and_each_pays_half(method: str, small_
     cell = small_tldr.cell(f"{SMALL[method]}+{WRAP}")
     alone = small_tldr.align(small_tldr.cell(SMALL[method])).spend
     aligned = small_tldr.align(cell)
-    assert run.shares(cell) == [0.5, 0.5]
+    assert aligning.shares(cell) == [0.5, 0.5]
     assert aligned.spend.annotator_seconds <= BUDGET
     assert alone.annotator_seconds > BUDGET / 2, "on its own it gets more than half"
     prefers = aligned.spend.acts["prefer"]
@@ -88,7 +88,7 @@ def test_init_sft_comes_first_and_has_its_share(
 ) -> None:
     """Half of the budget in demonstrations, the method from there on with the other half."""
     cell = small_tldr.cell(SMALL[method], "init=sft")
-    assert [part.name for part in cell.parts] == ["sft", method] and run.shares(cell) == [0.5, 0.5]
+    assert [part.name for part in cell.parts] == ["sft", method] and aligning.shares(cell) == [0.5, 0.5]
     with small_world.calls_of(Work, "finetune", monkeypatch) as trained:
         aligned = small_tldr.align(cell)
     base = run.base_of(cell.setting)
@@ -97,6 +97,18 @@ def test_init_sft_comes_first_and_has_its_share(
     assert aligned.spend.acts["demonstrate"] == 4  # of 195.5 s, in 922.5 s
     assert BUDGET / 2 < aligned.spend.annotator_seconds <= BUDGET
     assert cell.digest != small_tldr.cell(SMALL[method]).digest
+
+
+def test_a_start_that_the_teacher_cannot_give_is_refused_before_any_work(
+    small_tldr: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only where something starts from it."""
+    annotators = registry.load("teachers", "annotators")
+    monkeypatch.setattr(annotators, "channels", ("prefer",))
+    with pytest.raises(BadInput, match="annotators cannot be asked to demonstrate, which init=sft needs"):
+        small_tldr.cells("dpo", "init=sft")
+    assert len(small_tldr.cells("dpo")) == 2
+    assert len(small_tldr.cells("base_copy", "init=sft")) == 2
 
 
 def test_what_a_start_cost_is_shown_beyond_the_budget() -> None:

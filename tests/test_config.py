@@ -8,9 +8,11 @@ from typing import Any
 import pytest
 
 from alignment_bench import budgets
-from alignment_bench.config import FILTERS, KEYS, Budget, RunRequest, TableRequest, parse, parse_table
+from alignment_bench.config import KEYS, RunRequest, TableRequest, parse, parse_table
+from alignment_bench.config_values import FILTERS, Budget
 from alignment_bench.errors import BadInput
 from alignment_bench.fields import describe
+from alignment_bench.planning import make_plan
 from alignment_bench.task import TaskOptions
 
 
@@ -127,8 +129,12 @@ def test_a_teacher_that_cannot_do_what_a_method_wants(here: Path, monkeypatch: p
     annotators = registry.load("teachers", "annotators")
     monkeypatch.setattr(annotators, "channels", ("score",))
     with pytest.raises(BadInput) as caught:
-        ask("teacher=annotators")
-    assert "critique" in str(caught.value) and "bench list teachers" in str(caught.value)
+        parse(["methods=self_rewarding", "task=tldr", "teacher=annotators"])
+    assert "demonstrate" in str(caught.value) and "bench list teachers" in str(caught.value)
+    request = ask("teacher=annotators")  # what these need could be on record: that is known with the data
+    with pytest.raises(BadInput) as caught:
+        make_plan(request, lambda text: None)
+    assert "critique" in str(caught.value) and "prefer" in str(caught.value)
 
 
 def test_a_budget_in_the_wrong_currency(here: Path) -> None:

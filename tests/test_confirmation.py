@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import subprocess
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from alignment_bench import provenance
 from alignment_bench.cells import CellRecord, MetricScores
 from alignment_bench.confirmation.__main__ import main
 from alignment_bench.confirmation.mechanisms import (
@@ -129,6 +131,45 @@ def test_only_a_fresh_world_is_confirmed_on(world: str, tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="world"):
         main([f"world={world}", f"records={tmp_path}", f"results={tmp_path / 'results'}"])
     assert not (tmp_path / "results").exists()
+
+
+@pytest.mark.parametrize(
+    ("commit", "new", "reason"),
+    [
+        ("", (), "no version control"),
+        ("0123abc-dirty", (), "differs from any commit"),
+        ("0123abc", ("methods/tuned/tldr-tiny.toml",), "methods/tuned/tldr-tiny.toml in none"),
+    ],
+)
+def test_a_world_is_confirmed_on_only_by_what_a_commit_holds(
+    commit: str, new: tuple[str, ...], reason: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Git's `-dirty` says nothing of files that are new: tuned values, say, that nobody committed."""
+    monkeypatch.setattr(provenance, "code", lambda: {"commit": commit})
+    monkeypatch.setattr(provenance, "untracked", lambda: new)
+    with pytest.raises(BadInput, match=reason):
+        main(["world=draw", f"records={tmp_path}", f"results={tmp_path / 'results'}"])
+    assert not (tmp_path / "results").exists()
+
+
+def test_new_files_of_the_package_are_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    root = tmp_path / "checkout"
+    (root / "src" / "alignment_bench").mkdir(parents=True)
+    (root / "methods" / "tuned").mkdir(parents=True)
+    module = root / "src" / "alignment_bench" / "provenance.py"
+    monkeypatch.setattr(provenance, "__file__", str(module))
+    assert provenance.untracked() == (), "there is no checkout"
+    for command in (["init", "-q"], ["config", "user.email", "a@b"], ["config", "user.name", "a"]):
+        subprocess.run(["git", "-C", str(root), *command], check=True)
+    module.write_text("")
+    (root / ".gitignore").write_text("*.log\n")
+    subprocess.run(["git", "-C", str(root), "add", "."], check=True)
+    subprocess.run(["git", "-C", str(root), "commit", "-q", "-m", "one"], check=True)
+    (root / "notes.txt").write_text("of no matter")
+    (root / "methods" / "a.log").write_text("ignored")
+    assert provenance.untracked() == ()
+    (root / "methods" / "tuned" / "tldr-tiny.toml").write_text("")
+    assert provenance.untracked() == ("methods/tuned/tldr-tiny.toml",)
 
 
 def test_the_verdict_is_the_interval_s_side() -> None:

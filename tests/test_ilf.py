@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from alignment_bench import casting, controller, registry, run, tiers
+from alignment_bench import asking, casting, registry, run, tiers
 from alignment_bench.completions import Completion, Decoding
 from alignment_bench.errors import BadInput, NotApplicable
 from alignment_bench.methods import ilf
@@ -39,7 +39,7 @@ def acted(small_tldr: Any, small_world: ModuleType, monkeypatch: Any, label: str
     with (
         small_world.calls_of(Work, "sample", monkeypatch) as sampled,
         small_world.calls_of(Work, "finetune", monkeypatch) as trained,
-        small_world.calls_of(controller.Controller, "_ask", monkeypatch) as asked,
+        small_world.calls_of(asking.Asking, "_ask", monkeypatch) as asked,
     ):
         aligned = small_tldr.align(cell)
     records = [record for _, (records, _) in asked for record in records]

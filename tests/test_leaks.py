@@ -21,7 +21,7 @@ METHODS = ["ilf", "ppo:iterations=2:rollouts=8", "best_of_n:n=2", "ilf+best_of_n
 def test_a_method_can_reach_nothing_secret(
     label: str, small_tldr: Any, small_world: ModuleType, reachable: ModuleType
 ) -> None:
-    """Neither before nor after its work, walking from exactly what `run.align` hands over."""
+    """Neither before nor after its work, walking from exactly what `aligning.align` hands over."""
     cell = small_tldr.cell(label)
     secrets = reachable.secrets_of(test=cell.setting.data.test, train=cell.setting.data.train)
     leaks: list[str] = []

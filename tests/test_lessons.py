@@ -18,6 +18,7 @@ from alignment_bench import run
 from alignment_bench.completions import Completion, Decoding
 from alignment_bench.errors import BenchError, CorruptResult, NotApplicable, OverBudget
 from alignment_bench.feedback import FeedbackRecord
+from alignment_bench.job_keys import digest_lessons
 from alignment_bench.lessons import Lesson, lessons_of
 from alignment_bench.models.conditioned import ConditionedPolicy
 from alignment_bench.models.new_words import descriptive, untrained
@@ -29,7 +30,7 @@ from alignment_bench.training import finetune as training
 from alignment_bench.training.batches import Row, collate, completion_logits
 from alignment_bench.training.finetune import answer_terms, divergence, entropy, finetune, plain_loss
 from alignment_bench.training.settings import Objective, Settings
-from alignment_bench.work import digest_lessons, training_rows
+from alignment_bench.work import training_rows
 
 SETTINGS = Settings(learning_rate=1e-2, epochs=1, batch_size=2, micro_batch=2, warmup=0.0)
 GOOD = {"condition": "a good answer"}

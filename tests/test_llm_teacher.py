@@ -258,9 +258,9 @@ def test_calls_are_charged_once_each_and_tokens_and_money_beside_them(
         spent = []
         for channels in (("critique", "score", "refine"), ("score", "refine"), ("refine",)):
             one = controller(given, tmp_path)
-            found = one.review(channels, prompts, [("a bike was sold",)] * 20)
+            found = one.asking.review(channels, prompts, [("a bike was sold",)] * 20)
             assert all(r.ok for row in found for r in row.values())
-            one.note_teacher()
+            one.asking.tell()
             spent.append(one.ledger.spent)
             assert one.ledger.spent.calls == 20 and one.ledger.spent.acts == dict.fromkeys(channels, 20)
             assert any("tokens read" in note and "in money" in note for note in one.notes)
@@ -270,9 +270,9 @@ def test_calls_are_charged_once_each_and_tokens_and_money_beside_them(
         assert spent[0].tokens_written == written
         assert spent[0].money == pytest.approx((spent[0].tokens_read + 3 * written) / 1e6)
         resumed = controller(given, tmp_path)
-        resumed.review(("critique", "score", "refine"), prompts, [("a bike was sold",)] * 20)
+        resumed.asking.review(("critique", "score", "refine"), prompts, [("a bike was sold",)] * 20)
         assert resumed.ledger.spent.money == spent[0].money
-        assert resumed.ask("critique", prompts, [("a bike was sold",)] * 20)[0].ok
+        assert resumed.asking.ask("critique", prompts, [("a bike was sold",)] * 20)[0].ok
         assert resumed.ledger.spent.money == pytest.approx(2 * spent[0].money)
         assert sum(endpoint.answered.values()) == 20
 
@@ -296,8 +296,8 @@ def test_the_rate_of_useless_answers_is_noted(fake_endpoint: ModuleType, tmp_pat
 
     with fake_endpoint.FakeEndpoint(answer) as endpoint:
         one = controller(LLM(**HASTY, base_url=endpoint.base_url, tries=2), tmp_path)  # type: ignore[arg-type]
-        records = one.ask("score", [a.prompt for a in asks(20)], [("a bike was sold",)] * 20)
-        one.note_teacher()
+        records = one.asking.ask("score", [a.prompt for a in asks(20)], [("a bike was sold",)] * 20)
+        one.asking.tell()
         useful = [f"Post {i}." for i in (1, *range(10, 20))]
         assert [r.ok for r in records] == [f"Post {i}." in useful for i in range(20)]
         assert "teacher llm: 9 of 20 answers on score of no use, most often: 0 scores" in one.notes[0]

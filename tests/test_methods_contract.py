@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from alignment_bench import controller, registry, run
+from alignment_bench import asking, controller, registry, run
 from alignment_bench.completions import Decoding
 from alignment_bench.digests import derive_seed
 from alignment_bench.models import loading
@@ -131,7 +131,7 @@ def test_whose_feedback_ilf_shows(
     cell = small_tldr.cell(f"ilf:feedback={feedback}:rounds=2")
     with (
         small_world.calls_of(Work, "sample", monkeypatch) as sampled,
-        small_world.calls_of(controller.Controller, "_ask", monkeypatch) as asked,
+        small_world.calls_of(asking.Asking, "_ask", monkeypatch) as asked,
         small_world.calls_of(criticised, "shuffled", monkeypatch) as moved,
     ):
         aligned = small_tldr.align(cell)
@@ -175,7 +175,7 @@ def test_ilf_trains_the_base_on_plain_prompts(
     with (
         small_world.calls_of(Work, "finetune", monkeypatch) as trained,
         small_world.calls_of(Work, "sample", monkeypatch) as sampled,
-        small_world.calls_of(controller.Controller, "_ask", monkeypatch) as asked,
+        small_world.calls_of(asking.Asking, "_ask", monkeypatch) as asked,
     ):
         small_tldr.align(cell)
     critiques = {r.text for _, (records, _) in asked for r in records}
@@ -205,7 +205,7 @@ def test_sft_trains_on_what_was_written(
     cell = small_tldr.cell("sft")
     with (
         small_world.calls_of(Work, "finetune", monkeypatch) as trained,
-        small_world.calls_of(controller.Controller, "_ask", monkeypatch) as asked,
+        small_world.calls_of(asking.Asking, "_ask", monkeypatch) as asked,
     ):
         small_tldr.align(cell)
     written = {r.prompt_id: r.text for _, (records, _) in asked for r in records}

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from alignment_bench import controller, run, trl_jobs
+from alignment_bench import asking, controller, run, trl_jobs
 from alignment_bench.config import parse
 from alignment_bench.errors import BadInput, OverBudget
 from alignment_bench.lines import load_lines
@@ -41,7 +41,7 @@ def test_dpo_trains_on_the_comparisons_that_a_reward_model_would(
     cells = [small_tldr.cell("dpo"), small_tldr.cell("best_of_n:n=2")]
     with (
         small_world.calls_of(trl_jobs, "dpo", monkeypatch) as trained,
-        small_world.calls_of(controller.Controller, "_ask", monkeypatch) as asked,
+        small_world.calls_of(asking.Asking, "_ask", monkeypatch) as asked,
     ):
         aligned = [small_tldr.align(cell) for cell in cells]
     assert [a.spend.acts for a in aligned] == [{"prefer": 30}, {"prefer": 30}]
@@ -76,7 +76,7 @@ def test_kto_labels_winners_and_losers(
 ) -> None:
     with (
         small_world.calls_of(trl_jobs, "kto", monkeypatch) as trained,
-        small_world.calls_of(controller.Controller, "_ask", monkeypatch) as asked,
+        small_world.calls_of(asking.Asking, "_ask", monkeypatch) as asked,
     ):
         aligned = small_tldr.align(small_tldr.cell("kto"))
     winners = {
@@ -97,7 +97,7 @@ def test_kto_labels_scores_above_the_median(
     """As many samples as the budget pays scores for, more than one a prompt if need be."""
     with (
         small_world.calls_of(trl_jobs, "kto", monkeypatch) as trained,
-        small_world.calls_of(controller.Controller, "_ask", monkeypatch) as asked,
+        small_world.calls_of(asking.Asking, "_ask", monkeypatch) as asked,
     ):
         aligned = small_tldr.align(small_tldr.cell("kto:labels=score"))
     assert aligned.spend.acts == {"score": 30}
@@ -145,7 +145,7 @@ def test_online_dpo_asks_the_teacher_about_fresh_pairs(
 ) -> None:
     """The paper's way: each step's pairs are the current policy's, bought as it goes; equal texts never."""
     cell = small_tldr.cell("online_dpo:labels=teacher:steps=9:rollouts=16:learning_rate=0.003")
-    with small_world.calls_of(controller.Controller, "_ask", monkeypatch) as asked:
+    with small_world.calls_of(asking.Asking, "_ask", monkeypatch) as asked:
         aligned = small_tldr.align(cell)
     assert len(asked) == 3 and aligned.spend.acts["prefer"] == sum(len(r) for _, (r, _) in asked) <= 24
     shown = [r.completions for _, (records, _) in asked for r in records]

@@ -90,11 +90,40 @@ def test_a_folder_is_found_by_path_and_its_digest_follows_its_bytes(
     assert catalog.resolve(str(copy)).digest != source.digest
 
 
+def test_what_ends_an_answer_is_part_of_the_digest_and_other_habits_of_generating_are_not(
+    random_base: Path, tmp_path: Path
+) -> None:
+    """Answers end at the ids of both files, but temperature and length are the run's own."""
+    copy = tmp_path / "copy"
+    shutil.copytree(random_base, copy)
+    own = catalog.eos_ids(copy, "config.json")
+    before = catalog.resolve(str(copy)).digest
+    for stored, same in (
+        ({"eos_token_id": sorted(own), "temperature": 0.2}, True),
+        ({"eos_token_id": [*sorted(own), 7]}, False),
+    ):
+        (copy / catalog.GENERATION).write_text(json.dumps(stored))
+        assert (catalog.resolve(str(copy)).digest == before) is same, stored
+
+
+def test_code_that_a_model_brings_is_part_of_its_digest(random_base: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(random_base, copy)
+    (copy / "modeling_own.py").write_text("scale = 1\n")
+    before = catalog.resolve(str(copy), trust=True).digest
+    (copy / "modeling_own.py").write_text("scale = 2.0\n")
+    assert catalog.resolve(str(copy), trust=True).digest != before
+
+
 @pytest.mark.parametrize(
     ("spoil", "reason"),
     [
         (lambda f: (f / "config.json").unlink(), "no config.json"),
         (lambda f: (f / "config.json").write_text("{"), "is not JSON"),
+        (lambda f: (f / "config.json").write_text("[]"), "holds no object"),
+        (lambda f: (f / "generation_config.json").write_text("{"), "generation_config.json cannot be read"),
+        (lambda f: (f / "model.safetensors").write_bytes(b""), "no whole safetensors file"),
+        (lambda f: (f / "model.safetensors").write_bytes(b"\xff" * 64), "no whole safetensors file"),
         (lambda f: (f / "tokenizer.json").unlink(), "no tokenizer"),
         (lambda f: (f / "model.safetensors").unlink(), "no weights"),
         (lambda f: (f / "model.safetensors").rename(f / "pytorch_model.bin"), "pickled weights"),

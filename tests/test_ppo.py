@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import torch
 
+from alignment_bench import ppo_job
 from alignment_bench.errors import BadInput
 from alignment_bench.methods.ppo import PPO
 from alignment_bench.reward_models import RewardModel
@@ -29,7 +30,6 @@ from alignment_bench.training.ppo_formulas import (
 )
 from alignment_bench.training.preference import ScalarHead
 from alignment_bench.training.settings import PPOSettings
-from alignment_bench.work import Work
 
 SETTINGS = PPOSettings(
     iterations=3,
@@ -330,7 +330,7 @@ def test_the_value_function_starts_as_the_normalised_reward_model(
         return head
 
     monkeypatch.setattr(scalar, "value_head", watched)
-    with small_world.calls_of(Work, "ppo", monkeypatch) as calls:
+    with small_world.calls_of(ppo_job, "ppo", monkeypatch) as calls:
         small_tldr.align(cell)
     (model, state), settings = heads[0], calls[0][0][5]
     assert settings.separate_value

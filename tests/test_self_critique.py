@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from alignment_bench import run
+from alignment_bench import aligning, run
 from alignment_bench.completions import Completion, Decoding
 from alignment_bench.digests import derive_seed
 from alignment_bench.errors import NotApplicable
@@ -154,8 +154,8 @@ def test_the_innermost_model_criticises(small_tldr: Any) -> None:
 
 
 def test_wrappers_that_buy_nothing_take_no_share_of_the_budget(small_tldr: Any) -> None:
-    assert run.shares(small_tldr.cell("sft+self_refine")) == [1.0, 0.0]
-    assert run.shares(small_tldr.cell("sft+self_refine+best_of_n")) == [0.5, 0.0, 0.5]
+    assert aligning.shares(small_tldr.cell("sft+self_refine")) == [1.0, 0.0]
+    assert aligning.shares(small_tldr.cell("sft+self_refine+best_of_n")) == [0.5, 0.0, 0.5]
 
 
 def test_reranking_by_likelihood_picks_the_likeliest(small_tldr: Any) -> None:

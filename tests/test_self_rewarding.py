@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from alignment_bench import controller, run
+from alignment_bench import aligning, controller, run
 from alignment_bench.errors import NotApplicable
 from alignment_bench.work import Work
 
@@ -130,7 +130,7 @@ def test_its_judgments_are_audited_after_every_iteration(
     opened = run.controller_of(cell, small_tldr.work(cell), small_world.Reporter(1, quiet=True))
     with small_world.calls_of(controller.Controller, "dpo", monkeypatch) as preferred:
         monkeypatch.setattr(Work, "sample", own_judgments(judged))
-        run.align(cell, run.base_of(cell.setting), opened)
+        aligning.align(cell, run.base_of(cell.setting), opened)
     assert {"judge_accuracy_0", "judge_accuracy_1", "pairs_round1"} <= set(opened.measures)
     assert opened.measures["parse_rate_round1"] == pytest.approx(8 / 9)
     audited = {a.prompt.id for channel, asks, _ in heard.heard for a in asks if channel == "prefer"}

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from alignment_bench import controller, run
+from alignment_bench import aligning, asking, controller, run
 from alignment_bench.completions import Completion, Decoding
 from alignment_bench.errors import BadInput, NotApplicable
 from alignment_bench.feedback import Ask, FeedbackRecord
@@ -277,7 +277,7 @@ def test_without_a_score_stage_2_keeps_all_that_differ(
     small_tldr: Any, small_world: ModuleType, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     said = "weakness: it is short."
-    with small_world.calls_of(controller.Controller, "review", monkeypatch) as reviewed:
+    with small_world.calls_of(asking.Asking, "review", monkeypatch) as reviewed:
         _, _, (_, pairs, _), _ = stage_2(small_tldr, small_world, monkeypatch, "no_score", lambda p, t: said)
     (((_, _, prompts, _), _),) = reviewed
     fresh = {p.id for p, _, _ in pairs}
@@ -298,7 +298,7 @@ def test_what_it_measures_of_itself(small_tldr: Any, small_world: ModuleType) ->
     """Keep and parse rates, and its accuracy as a critic on prompts that nothing was learned from."""
     cell, heard = small_world.overheard(small_tldr.cell("srt:stage=1", "budget=6000s"))
     opened = run.controller_of(cell, small_tldr.work(cell), small_world.Reporter(1, quiet=True))
-    run.align(cell, run.base_of(cell.setting), opened)
+    aligning.align(cell, run.base_of(cell.setting), opened)
     assert set(opened.measures) == {"keep_rate", "parse_rate_stage1", "critic_accuracy_stage1"}
     assert all(0 <= value <= 1 for value in opened.measures.values())
     asked = {channel: {a.prompt.id for a in asks} for channel, asks, _ in heard.heard}

@@ -20,7 +20,7 @@ import pytest
 from alignment_bench import cli, registry, results, workers
 from alignment_bench.cells import CellRecord
 from alignment_bench.config import parse
-from alignment_bench.plan import make_plan
+from alignment_bench.planning import make_plan
 from alignment_bench.worker import Orders, _sendable
 from alignment_bench.workers import Turns
 

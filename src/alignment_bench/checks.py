@@ -16,7 +16,8 @@ from alignment_bench.models import catalog
 from alignment_bench.tuning import tuned
 
 if TYPE_CHECKING:
-    from alignment_bench.config import Budget, RunRequest
+    from alignment_bench.config import RunRequest
+    from alignment_bench.config_values import Budget
     from alignment_bench.task import Task
 
 

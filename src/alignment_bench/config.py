@@ -7,33 +7,24 @@ command one message at a time. Nothing here imports torch.
 from __future__ import annotations
 
 import dataclasses
-import re
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 from alignment_bench import licences, registry
-from alignment_bench.budgets import NAMED_BUDGETS, Currency
 from alignment_bench.checks import no_file, unworkable
 from alignment_bench.completions import Decoding
+from alignment_bench.config_values import FILTERS, Budget, budgets_of, known, listed, part_of, seeds_of
 from alignment_bench.errors import BadInput, Problem
-from alignment_bench.fields import Unsuitable, convert, elements, split, values
-from alignment_bench.labels import (
-    ResolvedLabel,
-    ResolvedPart,
-    parse_labels,
-    parse_part,
-    resolve_labels,
-    resolve_part,
-)
+from alignment_bench.fields import values
+from alignment_bench.labels import ResolvedLabel, ResolvedPart, parse_labels, resolve_labels
 from alignment_bench.licences import Terms
-from alignment_bench.registry import Group, suggest
+from alignment_bench.registry import suggest
 from alignment_bench.task import TaskOptions
 
 TableFormat = Literal["text", "markdown", "csv", "latex", "json"]
-FILTERS = ("task", "methods", "model", "data", "world", "budget", "teacher", "judge", "seeds")
-"""keys by which `bench table` picks cells"""
 
 _DECODING_LIMITS: Mapping[str, Mapping[str, float]] = {
     "temperature": {"min": 0},
@@ -41,17 +32,6 @@ _DECODING_LIMITS: Mapping[str, Mapping[str, float]] = {
     "top_k": {"min": 0},
     "max_tokens": {"min": 1},
 }
-_BUDGET = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(h|s|calls)")
-_BUDGET_FIX = "smoke, small or paper, or an amount as 15h, 54750s or 2000calls"
-
-
-@dataclass(frozen=True, slots=True)
-class Budget:
-    """One budget as typed: a named size (`amount` None) or an explicit amount; see `budgets.amount_of`."""
-
-    name: str
-    amount: float | None = None
-    currency: Currency | None = None
 
 
 @dataclass(frozen=True)
@@ -180,18 +160,18 @@ def parse(argv: Sequence[str], verb: str = "run") -> RunRequest:
 
     labels = resolve_labels(parse_labels(plain.get("methods", "base"), problems), _methods(dotted), problems)
     set_fields: dict[str, Any] = {"labels": labels}
-    set_fields["tasks"] = _known("tasks", "task", plain.get("task", ""), problems)
+    set_fields["tasks"] = known("tasks", "task", plain.get("task", ""), problems)
     for key in ("teacher", "judge"):
         if key in plain:
-            set_fields[key] = _part("teachers" if key == "teacher" else "judges", key, plain[key], problems)
+            set_fields[key] = part_of("teachers" if key == "teacher" else "judges", key, plain[key], problems)
     if "evaluators" in plain:
         set_fields["evaluators"] = evaluator_labels(plain["evaluators"], problems)
     if "model" in plain:
-        set_fields["model"] = _list("model", plain["model"], problems)
+        set_fields["model"] = listed("model", plain["model"], problems)
     if "seeds" in plain:
-        set_fields["seeds"] = _seeds(plain["seeds"], problems)
+        set_fields["seeds"] = seeds_of(plain["seeds"], problems)
     if "budget" in plain:
-        set_fields["budgets"] = _budgets(plain["budget"], problems)
+        set_fields["budgets"] = budgets_of(plain["budget"], problems)
     if "init" in plain:
         set_fields["init"] = plain["init"]
     set_fields["decoding"] = values(
@@ -216,13 +196,13 @@ def parse_table(argv: Sequence[str]) -> TableRequest:
     filters: dict[str, tuple[str, ...]] = {}
     for key in given:
         if key in FILTERS:
-            filters[key] = _list(key, given[key], problems)
+            filters[key] = listed(key, given[key], problems)
         elif key not in ("results", "format", "out"):
             fix = suggest(key, (*FILTERS, "results", "format", "out"))
             problems.append(Problem(key, "is no key of bench table", fix))
     plain = {k: v for k, v in given.items() if k in ("results", "format", "out")}
     request = TableRequest(**values(TableRequest, plain, "", problems), filters=filters)
-    if not request.results.is_dir():
+    if not os.path.isdir(request.results):  # False, and no error, for what can be no path at all
         fix = "name the results= folder of an earlier bench run"
         problems.append(Problem("results", f"there is no folder {str(request.results)!r}", fix))
     problems.extend(no_file("out", request.out) if request.out else ())
@@ -279,33 +259,11 @@ def _methods(dotted: Mapping[str, Mapping[str, str]]) -> dict[str, Mapping[str, 
     return {owner: fields for owner, fields in dotted.items() if owner not in ("task", "decoding")}
 
 
-def _list(key: str, text: str, problems: list[Problem]) -> tuple[str, ...]:
-    try:
-        # Filters may hold labels, whose own lists stand in brackets: only outer commas separate.
-        parts = [p.strip() for p in split(text)] if key in FILTERS else elements(text)
-    except Unsuitable as error:
-        problems.append(Problem(key, str(error), error.fix))
-        return ()
-    if not all(parts):
-        problems.append(Problem(key, f"{text!r} has an empty element", "remove the extra comma"))
-    for repeated in sorted({p for p in parts if parts.count(p) > 1}):
-        problems.append(Problem(key, f"{repeated!r} is given twice", "keep one of the two"))
-    return tuple(parts)
-
-
-def _known(group: Group, key: str, text: str, problems: list[Problem]) -> tuple[str, ...]:
-    found = _list(key, text, problems) if text else ()
-    for name in found:
-        try:
-            registry.load(group, name, key)
-        except BadInput as error:
-            problems.extend(error.problems)
-    return found
-
-
 def evaluator_labels(text: str, problems: list[Problem]) -> tuple[str, ...]:
     """The evaluators of a comma list, each as its shortest label; two of one name are a problem."""
-    parts = [_part("evaluators", "evaluators", one, problems) for one in _list("evaluators", text, problems)]
+    parts = [
+        part_of("evaluators", "evaluators", one, problems) for one in listed("evaluators", text, problems)
+    ]
     found: dict[str, str] = {}
     for part in parts:
         if part is not None and part.name in found:
@@ -314,46 +272,6 @@ def evaluator_labels(text: str, problems: list[Problem]) -> tuple[str, ...]:
         elif part is not None:
             found[part.name] = part.label
     return tuple(found.values())
-
-
-def _part(group: Group, key: str, text: str, problems: list[Problem]) -> ResolvedPart | None:
-    try:
-        return resolve_part(group, parse_part(text, key), {}, key, problems)
-    except BadInput as error:
-        problems.extend(error.problems)
-        return None
-
-
-def _seeds(text: str, problems: list[Problem]) -> tuple[int, ...]:
-    seeds = []
-    for part in _list("seeds", text, problems):
-        try:
-            seeds.append(int(convert(part, int)))
-        except Unsuitable as error:
-            problems.append(Problem("seeds", str(error), "a list of whole numbers, as seeds=0,1,2"))
-            continue
-        if seeds[-1] < 0:
-            problems.append(Problem("seeds", f"{part} is negative", "count from 0, as seeds=0,1,2"))
-    for repeated in sorted({s for s in seeds if seeds.count(s) > 1}):
-        if not any(p.field == "seeds" and "twice" in p.message for p in problems):
-            problems.append(Problem("seeds", f"{repeated} is given twice", "keep one of the two"))
-    return tuple(seeds)
-
-
-def _budgets(text: str, problems: list[Problem]) -> tuple[Budget, ...]:
-    budgets = []
-    for part in _list("budget", text, problems):
-        if part in NAMED_BUDGETS:
-            budgets.append(Budget(part))
-        elif match := _BUDGET.fullmatch(part):
-            number, unit = float(match[1]), match[2]
-            if not 0 < number < 1e12:
-                problems.append(Problem("budget", f"{part} is no amount to spend", _BUDGET_FIX))
-            currency: Currency = "calls" if unit == "calls" else "seconds"
-            budgets.append(Budget(part, number * 3600 if unit == "h" else number, currency))
-        else:
-            problems.append(Problem("budget", f"{part!r} is no budget", _BUDGET_FIX))
-    return tuple(budgets)
 
 
 def _json(value: Any) -> Any:

@@ -17,13 +17,16 @@ from alignment_bench.completions import Completion, Decoding
 from alignment_bench.digests import derive_seed
 from alignment_bench.evaluation import Evaluator, Evidence, SampleSpec, Scores, Selective
 from alignment_bench.feedback import Judge
-from alignment_bench.jobs import Workplace
-from alignment_bench.ledger import Spend, report
+from alignment_bench.job_keys import digest_prompts, wrapper_sources
+from alignment_bench.jobs import JobResult, Workplace
+from alignment_bench.ledger import Spend, metering, report, report_bills
 from alignment_bench.policy import LogitPolicy, Policy
 from alignment_bench.prompts import Example
-from alignment_bench.work import Work, digest_prompts, wrapper_sources
+from alignment_bench.work import Work
 
 Samples = dict[str, list[list[Completion]]]
+BILLS = "bills.json"
+"""in an evaluator's job: what each answer took that its judge bought"""
 
 
 @dataclass(frozen=True)
@@ -110,15 +113,31 @@ def score(
 def _score_one(
     work: Work, name: str, evaluator: Evaluator, evidence: Evidence, inputs: Mapping[str, Any]
 ) -> dict[str, Scores]:
-    def do(place: Workplace) -> None:
-        scores = checked(name, evaluator, evidence)
+    def do(place: Workplace) -> Spend:
+        with metering() as meter:
+            scores = checked(name, evaluator, evidence)
         stored = {metric: {**asdict(one), "values": _plain(metric, one)} for metric, one in scores.items()}
         text = json.dumps(stored, allow_nan=False)
         (place.folder / "scores.json").write_text(text, "utf-8")
+        if meter.bills:
+            bills = {name: spend.to_json() for name, spend in meter.bills.items()}
+            (place.folder / BILLS).write_text(json.dumps(bills), "utf-8")
+        return meter.total
 
     result = work.store.run("score", {"name": name, **inputs}, do)
-    report(result.spend)  # the run says what a judge took that is a language model
+    _report(result)
     return _read(result.folder / "scores.json")
+
+
+def _report(result: JobResult) -> None:
+    """Tells the open meter what a judge took that is a language model: an answer that several evaluators
+    looked at was paid once."""
+    path = result.folder / BILLS
+    if path.exists():
+        stored = json.loads(path.read_text("utf-8"))
+        report_bills({name: Spend.from_json(spend) for name, spend in stored.items()})
+    else:
+        report(result.spend)
 
 
 def checked(name: str, evaluator: Evaluator, evidence: Evidence) -> dict[str, Scores]:

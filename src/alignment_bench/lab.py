@@ -41,11 +41,11 @@ class Feedback:
     @property
     def channels(self) -> tuple[Channel, ...]:
         """The channels this teacher answers afresh."""
-        return controller.of(self._handle).channels
+        return controller.of(self._handle).asking.channels
 
     def affordable(self, channel: Channel) -> int:
         """How many acts on the channel the remaining budget pays for."""
-        return controller.of(self._handle).affordable(channel)
+        return controller.of(self._handle).asking.affordable(channel)
 
     def critique(self, prompts: Sequence[Prompt], completions: Sequence[Completion]) -> list[FeedbackRecord]:
         """Words about one completion of each prompt."""
@@ -80,25 +80,27 @@ class Feedback:
         People are paid for every channel, a machine for one call a completion.
         """
         texts = [(c.text,) for c in completions]
-        return controller.of(self._handle).review(tuple(channels), list(prompts), texts)
+        return controller.of(self._handle).asking.review(tuple(channels), list(prompts), texts)
 
     def affordable_reviews(self, channels: Sequence[Channel] = ("critique", "score", "refine")) -> int:
         """How many reviews on these channels the remaining budget pays for."""
-        return controller.of(self._handle).ledger.affordable_reviews(channels)
+        return controller.of(self._handle).asking.ledger.affordable_reviews(channels)
 
-    def recorded(self, *channels: Channel, most: int | None = None) -> list[FeedbackRecord]:
+    def recorded(
+        self, *channels: Channel, most: int | None = None, prompts: Sequence[Prompt] | None = None
+    ) -> list[FeedbackRecord]:
         """What was collected before on the training prompts, at the price of fresh answers.
 
-        Of these channels (none named: all) and no more than `most`; in the data's order, as far as the
-        budget reaches, and only that is paid.
+        Of these channels (none named: all), on these prompts (None: all) and no more than `most`; in the
+        data's order, as far as the budget reaches, and only that is paid.
         """
-        return controller.of(self._handle).recorded(channels, most)
+        return controller.of(self._handle).asking.recorded(channels, most, prompts)
 
     def _ask(
         self, channel: Channel, prompts: Sequence[Prompt], completions: Sequence[Sequence[Completion]]
     ) -> list[FeedbackRecord]:
         texts = [tuple(c.text for c in shown) for shown in completions]
-        return controller.of(self._handle).ask(channel, list(prompts), texts)
+        return controller.of(self._handle).asking.ask(channel, list(prompts), texts)
 
 
 class Lab:

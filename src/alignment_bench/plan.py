@@ -1,35 +1,31 @@
-"""From a request to cells: which methods, on what, with which budget, teacher, judge and seed.
+"""What is planned: which methods, on what, with which budget, teacher, judge and seed.
 
-A `Setting` is everything that cells must share to be compared; a `Cell` adds label and seed. Everything
-that can be wrong with a request is found here, before any work.
+A `Setting` is everything that cells must share to be compared; a `Cell` adds label and seed. `planning`
+makes them of a request.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from alignment_bench import data, embedding, registry, starts
-from alignment_bench.budgets import amount_of, price
-from alignment_bench.casting import cast, mute
+from alignment_bench import embedding, registry, starts
+from alignment_bench.budgets import price
 from alignment_bench.completions import Decoding
-from alignment_bench.config import Budget, RunRequest
+from alignment_bench.config import RunRequest
+from alignment_bench.config_values import Budget
 from alignment_bench.digests import digest
-from alignment_bench.errors import BadInput, Problem
 from alignment_bench.evaluation import Evaluator
 from alignment_bench.feedback import CHANNELS, Judge, Teacher
 from alignment_bench.formatter import Formatter
 from alignment_bench.jobs import CORE_VERSION
-from alignment_bench.labels import ResolvedLabel, ResolvedPart, evaluator_part, parse_part, refuse_twins
-from alignment_bench.layouts import Layout
-from alignment_bench.models import catalog
+from alignment_bench.labels import ResolvedLabel, ResolvedPart, evaluator_part, parse_part
 from alignment_bench.models.catalog import ModelSource
-from alignment_bench.models.storage import formatter_of
-from alignment_bench.runtime import Runtime, resolve
+from alignment_bench.runtime import Runtime
 from alignment_bench.task import Task, TaskData
-from alignment_bench.tiers import Tier, tier_of
+from alignment_bench.tiers import Tier
 from alignment_bench.tuning import tuned
 
 if TYPE_CHECKING:
@@ -121,7 +117,7 @@ class Setting:
     @property
     def self_judged(self) -> bool:
         """Whether the teacher is of the judge's family, or of that of one of a panel's members."""
-        return self.teacher.family in self.judge.family.split("+")
+        return self.teacher.family in (self.judge.family, *self.judge.family.split("+"))
 
     @cached_property
     def identity(self) -> dict[str, Any]:
@@ -214,7 +210,7 @@ class Plan:
 
 def with_base(labels: Sequence[ResolvedLabel]) -> list[ResolvedLabel]:
     """The labels, base first."""
-    base = ResolvedLabel("base", (_default("base"),))
+    base = ResolvedLabel("base", (default_part("base"),))
     rest = [label for label in labels if label.configuration != base.configuration]
     return [base, *rest]
 
@@ -226,124 +222,24 @@ def parts_of(label: ResolvedLabel, start: ResolvedLabel | None) -> tuple[Resolve
     return label.parts
 
 
-def _default(method: str) -> ResolvedPart:
+def default_part(method: str) -> ResolvedPart:
+    """The method with its defaults."""
     return ResolvedPart(method, registry.load("methods", method)())
 
 
-def make_plan(request: RunRequest, say: Callable[[str], None]) -> Plan:
-    """Everything the request asks for, checked. Raises BadInput with all problems found at once."""
-    problems: list[Problem] = []
-    settings: list[Setting] = []
-    for name in request.tasks:
-        task: Task = registry.load("tasks", name)
-        try:
-            folds = data.task_data(task, request.task_options)
-        except BadInput as error:
-            problems += error.problems
-            continue
-        seen: dict[str, str] = {}
-        for model in request.model:
-            try:
-                source = catalog.prepare(model, trust=request.trust, say=say)
-                if (twin := seen.setdefault(source.digest, model)) != model:
-                    what = f"{model} and {twin} are the same model"
-                    raise BadInput([Problem("model", what, "keep one of the two")])
-                compared = _compared(request, task, source)
-                for fold, one in enumerate(folds):
-                    for budget in request.budgets:
-                        setting = _setting(request, task, one, fold, len(folds), source, budget, *compared)
-                        settings.append(setting)
-            except BadInput as error:
-                problems += error.problems
-    if problems:
-        raise BadInput(list(dict.fromkeys(problems)))
-    return Plan(request, tuple(settings))
-
-
-def _compared(
-    request: RunRequest, task: Task, source: ModelSource
-) -> tuple[tuple[ResolvedLabel, ...], ResolvedLabel | None]:
-    """The labels and what they start from, with what is tuned for the task and model filled in."""
-    problems: list[Problem] = []
-    file = tuned.file_for(request.tuned, task.name, source)
-    labels = tuple(tuned.filled(label, file, problems) for label in request.labels)
-    start = None
-    if request.init == "sft":
-        start = tuned.filled(ResolvedLabel("sft", (_default("sft"),)), file, problems)
-    if file is not None and not problems:
-        refuse_twins(labels, problems)
-    if problems:
-        raise BadInput(problems)
-    return labels, start
-
-
-def _setting(
-    request: RunRequest,
-    task: Task,
-    examples: TaskData,
-    fold: int,
-    folds: int,
-    source: ModelSource,
-    budget: Budget,
-    labels: tuple[ResolvedLabel, ...],
-    start: ResolvedLabel | None,
-) -> Setting:
-    plain_english = source.kind != "shipped"
-    base_decoding = task.real_decoding if plain_english and task.real_decoding else task.decoding
-    decoding = Decoding(**{**asdict(base_decoding), **request.decoding})
-    rollouts = task.rollout_decoding or Decoding(max_tokens=decoding.max_tokens, stop=decoding.stop)
-    teacher = cast("teacher", task, examples, request.teacher)
-    judge = cast("judge", task, examples, request.judge)
-    evaluators = {label: evaluator_part(label).plugin for label in (request.evaluators or task.evaluators)}
-    problems = mute(teacher.plugin, labels, _tier(request, source), examples.train)
-    try:
-        amount = amount_of(budget.name, budget.amount, budget.currency, teacher.plugin.paid_in)
-    except BadInput as error:
-        problems += error.problems
-    if problems:
-        raise BadInput(problems)
-    return Setting(
-        request=request,
-        task=task,
-        data=examples,
-        fold=fold,
-        folds=folds if request.task_options.folds else 0,
-        source=source,
-        runtime=resolve(
-            request.device, request.dtype, request.threads, source.parameters, request.engine, request.trust
-        ),
-        tier=_tier(request, source),
-        formatter=formatter_of(source, layouts_of(task, examples), task.prompt_tokens),
-        decoding=decoding,
-        rollout_decoding=rollouts,
-        budget=budget,
-        amount=amount,
-        teacher_part=teacher,
-        judge_part=judge,
-        evaluators=evaluators,
-        labels=labels,
-        start=start,
-    )
-
-
-def layouts_of(task: Task, data: TaskData) -> Mapping[str, Layout]:
-    """How prompts are put in plain English: the task's layouts, the data's source's own before them."""
-    return {**task.layouts, **(data.layouts or {})}
-
-
-def _tier(request: RunRequest, source: ModelSource) -> Tier:
-    tier = tier_of(source.parameters)
-    return tier if request.lora is None else replace(tier, lora_rank=request.lora)
-
-
 def _evaluator_digest(label: str) -> str:
-    """Of the source, and where there are fields of them and of what they name (the plugin's `identity`)."""
+    """Of the source, and where there are any of the fields and of what is read besides (`identity`)."""
     part = evaluator_part(label)
     source = registry.digest("evaluators", part.name)
-    return digest([source, part.fields, getattr(part.plugin, "identity", "")]) if part.fields else source
+    read = getattr(part.plugin, "identity", "")
+    return digest([source, part.fields, read]) if part.fields or read else source
 
 
 def _part_digest(group: registry.Group, part: ResolvedPart) -> str:
-    """Of the part's source file and fields, and of what it reads besides (weights, a file of scores)."""
+    """Of the part's source file and fields, and of what it reads besides (weights, a file of scores).
+
+    Fields that change no number, an address say, are left out: their metadata hold `keyed` False.
+    """
     read = getattr(part.plugin, "identity", "")
-    return digest([part.name, part.fields, registry.digest(group, part.name), *([read] if read else [])])
+    source = registry.digest(group, part.name)
+    return digest([part.name, part.keyed_fields, source, *([read] if read else [])])

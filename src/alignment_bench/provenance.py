@@ -22,6 +22,8 @@ PACKAGES = (
     "numpy",
     "scipy",
 )
+SOURCES = ("src", "methods", "benchmarks", "evaluators")
+"""folders of a checkout that the package is made of"""
 
 
 @cache
@@ -42,11 +44,22 @@ def code() -> dict[str, Any]:
     return {"core": CORE_VERSION, "commit": _commit()}
 
 
+def untracked() -> tuple[str, ...]:
+    """Files of this package in its checkout that no commit has and git does not ignore, of which a commit's
+    `-dirty` says nothing; empty for an installed wheel."""
+    return tuple(_git("ls-files", "--others", "--exclude-standard", "--", *SOURCES).splitlines())
+
+
 def _commit() -> str:
-    folder = Path(__file__).resolve().parent
-    if not (folder.parent.parent / ".git").exists():
+    return _git("describe", "--always", "--dirty", "--abbrev=40", "--exclude=*")
+
+
+def _git(*arguments: str) -> str:
+    """What git says in the checkout this package runs from; "" where there is none, or no git."""
+    root = Path(__file__).resolve().parents[2]
+    if not (root / ".git").exists():
         return ""
-    command = ["git", "-C", str(folder), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
+    command = ["git", "-C", str(root), *arguments]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=False)
     except (OSError, subprocess.TimeoutExpired):

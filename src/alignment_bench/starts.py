@@ -11,6 +11,7 @@ looked up among its cells; where none ended with it, only its last job's cost is
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -67,9 +68,9 @@ def find(text: str) -> Start:
     given = Path(text)
     if cell := _cell(given):
         return _of_cell(cell)
-    if (given / POLICY).is_file():
+    if os.path.isfile(given / POLICY):  # False, and no error, for what can be no path at all
         return _of_policy(given, given.name)
-    if (given / JOB).is_file() and (given / "policy" / POLICY).is_file():
+    if os.path.isfile(given / JOB) and (given / "policy" / POLICY).is_file():
         return _of_policy(given / "policy", given.name)
     raise _problem(f"{text!r} is neither base nor sft nor the folder of a stored policy", _FIX)
 
@@ -92,7 +93,7 @@ def place_of(policy_folder: Path, root: Path) -> str | None:
 
 def _cell(given: Path) -> Path | None:
     """The folder of the one stored cell that is meant, if it is a cell."""
-    if (given / RUN).is_file():
+    if os.path.isfile(given / RUN):
         return given
     if given.parent.name != "cells" or len(given.name) < SHORTEST:
         return None

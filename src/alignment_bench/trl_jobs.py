@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING
 
 from alignment_bench.completions import Completion, Decoding
 from alignment_bench.digests import digest
+from alignment_bench.job_keys import Pair, digest_pairs, digest_prompts, digest_rows
 from alignment_bench.jobs import JobResult, Workplace
 from alignment_bench.lines import dump_lines, load_lines
 from alignment_bench.policy import LogitPolicy
 from alignment_bench.prompts import Prompt
-from alignment_bench.work import Pair, Work, digest_pairs, digest_prompts, digest_rows, model_policy
+from alignment_bench.work import Work, model_policy
 
 if TYPE_CHECKING:
     from alignment_bench.training.trl_rollouts import Judging
@@ -57,8 +58,8 @@ def dpo(
         "settings": asdict(settings),
         "seed": seed,
     }
-    result = work._run("dpo", inputs, job)
-    return work._trained(result), load_lines(result.folder / "log.jsonl"), result
+    result = work.run("dpo", inputs, job)
+    return work.trained(result), load_lines(result.folder / "log.jsonl"), result
 
 
 def kto(
@@ -84,8 +85,8 @@ def kto(
         "settings": asdict(settings),
         "seed": seed,
     }
-    result = work._run("kto", inputs, job)
-    return work._trained(result), load_lines(result.folder / "log.jsonl"), result
+    result = work.run("kto", inputs, job)
+    return work.trained(result), load_lines(result.folder / "log.jsonl"), result
 
 
 def online(
@@ -119,5 +120,5 @@ def online(
         "decoding": asdict(decoding),
         "seed": seed,
     }
-    result = work._run(settings.algorithm, inputs, job)
-    return work._trained(result), load_lines(result.folder / "log.jsonl"), result
+    result = work.run(settings.algorithm, inputs, job)
+    return work.trained(result), load_lines(result.folder / "log.jsonl"), result

@@ -1,4 +1,6 @@
-"""The kinds of heavy work, each as a job: sample, logprobs, finetune, preferences, reward model, PPO, copy.
+"""The kinds of heavy work, each as a job: sample, logprobs, finetune, reward model, copy, and the wrappers.
+
+The long loops have modules of their own: `ppo_job`, and `trl_jobs` for what goes through trl.
 
 `Work` knows models and the job store, nothing of budgets, teachers or keys; `controller` charges what it
 reports, the evaluation of a run uses it without charging anybody.
@@ -8,14 +10,21 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from alignment_bench import registry
 from alignment_bench.completions import Completion, Decoding
 from alignment_bench.digests import derive_seed, digest, generator
+from alignment_bench.job_keys import (
+    CONDITIONED,
+    Pair,
+    digest_lessons,
+    digest_pairs,
+    digest_prompts,
+    digest_rows,
+    wrapper_sources,
+)
 from alignment_bench.jobs import JobResult, JobStore, Workplace
 from alignment_bench.lessons import Lesson
 from alignment_bench.lines import dump_lines, load_lines
@@ -27,13 +36,7 @@ from alignment_bench.runtime import Runtime, batch_rows
 if TYPE_CHECKING:
     from alignment_bench.models.policy import ModelPolicy
     from alignment_bench.training.batches import Row
-    from alignment_bench.training.settings import Objective, PPOSettings, Settings
-
-Pair = tuple[Prompt, Completion, Completion]
-"""a prompt, the completion preferred, and the one not"""
-CONDITIONED = "conditioned"
-"""kind of a policy behind a prefix, as its policy.json says"""
-Scorer = Callable[[Sequence[Prompt], Sequence[Completion]], Sequence[float]]
+    from alignment_bench.training.settings import Objective, Settings
 
 
 class Work:
@@ -64,7 +67,7 @@ class Work:
             "decoding": asdict(decoding),
             "seed": seed,
         }
-        result = self._run("sample", inputs, work)
+        result = self.run("sample", inputs, work)
         rows = load_lines(result.folder / "completions.jsonl")
         return [[_completion(c) for c in row] for row in rows], result
 
@@ -77,7 +80,7 @@ class Work:
             dump_lines(place.folder / "logprobs.jsonl", policy.logprobs(prompts, completions))
 
         inputs = {"policy": policy.digest, "rows": digest_rows(prompts, completions)}
-        result = self._run("logprobs", inputs, work)
+        result = self.run("logprobs", inputs, work)
         return load_lines(result.folder / "logprobs.jsonl"), result
 
     def answer_probabilities(
@@ -89,7 +92,7 @@ class Work:
             dump_lines(place.folder / "answers.jsonl", policy.next_token_probabilities(prompts, answers))
 
         inputs = {"policy": policy.digest, "prompts": digest_prompts(prompts), "answers": list(answers)}
-        result = self._run("answers", inputs, work)
+        result = self.run("answers", inputs, work)
         return load_lines(result.folder / "answers.jsonl"), result
 
     def finetune(
@@ -127,8 +130,8 @@ class Work:
             "plain": digest(list(plain_texts)),
             "seed": seed,
         }
-        result = self._run("finetune", inputs, work)
-        return self._trained(result), result
+        result = self.run("finetune", inputs, work)
+        return self.trained(result), result
 
     def reward_model(
         self,
@@ -161,7 +164,7 @@ class Work:
             "settings": asdict(settings),
             "seed": seed,
         }
-        result = self._run("reward_model", inputs, work)
+        result = self.run("reward_model", inputs, work)
         return RewardModel(result.folder, self.runtime), result
 
     def rewards(
@@ -173,76 +176,8 @@ class Work:
             dump_lines(place.folder / "rewards.jsonl", model.score(prompts, completions))
 
         inputs = {"reward_model": model.digest, "rows": digest_rows(prompts, completions)}
-        result = self._run("rewards", inputs, work)
+        result = self.run("rewards", inputs, work)
         return load_lines(result.folder / "rewards.jsonl"), result
-
-    def ppo(
-        self,
-        policy: LogitPolicy,
-        prompts: Sequence[Prompt],
-        reward: Scorer,
-        reward_digest: str,
-        settings: PPOSettings,
-        decoding: Decoding,
-        seed: int,
-        value_start: RewardModel | None = None,
-    ) -> tuple[LogitPolicy, list[dict[str, float]], JobResult]:
-        """The policy after PPO against `reward`, and one row of diagnostics per iteration.
-
-        Rollouts are drawn at the settings' temperature. `value_start` is the scalar reward model that the
-        value function starts from; None: a new head.
-        """
-        start = model_policy(policy)
-        decoding = replace(decoding, temperature=settings.temperature)
-
-        def work(place: Workplace) -> None:
-            from alignment_bench.models.storage import save_policy
-            from alignment_bench.training.batches import Row
-            from alignment_bench.training.ppo import ActorCritic, Rollout, train_ppo
-            from alignment_bench.training.scalar import value_head
-
-            order = generator("ppo prompts", seed).permutation(len(prompts))
-
-            def roll_out(model: Any, iteration: int) -> list[Rollout]:
-                first = iteration * settings.rollouts
-                chosen = [prompts[int(order[(first + k) % len(order)])] for k in range(settings.rollouts)]
-                # A prompt that occurs k times gets k samples of its own, not k copies of one.
-                times = Counter(prompt.id for prompt in chosen)
-                distinct = list({prompt.id: prompt for prompt in chosen}.values())
-                lists = start.generate_with(
-                    model,
-                    distinct,
-                    n=max(times.values()),
-                    decoding=decoding,
-                    seed=derive_seed("ppo", seed, iteration),
-                )
-                rows = {prompt.id: iter(row) for prompt, row in zip(distinct, lists, strict=True)}
-                completions = [next(rows[prompt.id]) for prompt in chosen]
-                scores = reward(chosen, completions)
-                return [
-                    Rollout(Row(tuple(start.render(p)), c.tokens), float(s), c.end != "length")
-                    for p, c, s in zip(chosen, completions, scores, strict=True)
-                ]
-
-            model = start.load_for_training(settings.lora_rank, seed)
-            fresh_adapter = settings.lora_rank > 0 and start.weights != "adapter"
-            value = None if value_start is None else value_head(value_start, settings.lora_rank, seed)
-            actor = ActorCritic(model, settings, derive_seed("value head", seed), fresh_adapter, value)
-            log = train_ppo(actor, roll_out, seed, start.pad, start.device, place.partial)
-            save_policy(place.folder / "policy", model, parent=start)
-            dump_lines(place.folder / "log.jsonl", log)
-
-        inputs = {
-            "policy": policy.digest,
-            "prompts": digest_prompts(prompts),
-            "reward": reward_digest,
-            "value_start": None if value_start is None else value_start.digest,
-            "settings": asdict(settings),
-            "decoding": asdict(decoding),
-            "seed": seed,
-        }
-        result = self._run("ppo", inputs, work)
-        return self._trained(result), load_lines(result.folder / "log.jsonl"), result
 
     def copy(self, policy: LogitPolicy, stream: str) -> tuple[LogitPolicy, JobResult]:
         """The same weights saved as a trained policy would be, sampled from a stream of its own."""
@@ -254,8 +189,8 @@ class Work:
             model = start.load_for_training(0)
             save_policy(place.folder / "policy", model, parent=start, stream=stream)
 
-        result = self._run("copy", {"policy": policy.digest, "stream": stream}, work)
-        return self._trained(result), result
+        result = self.run("copy", {"policy": policy.digest, "stream": stream}, work)
+        return self.trained(result), result
 
     def condition(
         self, policy: LogitPolicy, layout: str, slots: Mapping[str, str]
@@ -271,7 +206,7 @@ class Work:
             (folder / "policy.json").write_text(json.dumps(stored, indent=1), "utf-8")
 
         inputs = {"policy": policy.digest, "layout": layout, "slots": dict(slots)}
-        result = self._run("condition", inputs, work)
+        result = self.run("condition", inputs, work)
         found: LogitPolicy = self._policy(result)  # type: ignore[assignment]
         return found, result
 
@@ -291,8 +226,8 @@ class Work:
             save_policy(place.folder / "policy", model, parent=start)
 
         inputs = {"policy": policy.digest, "words": list(words), "like": list(like), "seed": seed}
-        result = self._run("settle", inputs, work)
-        return self._trained(result), result
+        result = self.run("settle", inputs, work)
+        return self.trained(result), result
 
     def wrap(
         self, kind: str, settings: Mapping[str, Any], parts: Mapping[str, Policy | RewardModel]
@@ -312,45 +247,22 @@ class Work:
             "settings": dict(settings),
             "parts": {name: part.digest for name, part in parts.items()},
         }
-        result = self._run("wrap", inputs, work)
+        result = self.run("wrap", inputs, work)
         return self._policy(result), result
 
-    def _run(self, kind: str, inputs: dict[str, Any], work: Callable[[Workplace], None]) -> JobResult:
+    def run(self, kind: str, inputs: dict[str, Any], work: Callable[[Workplace], None]) -> JobResult:
+        """A job of that kind: its stored result, or what it leaves now, keyed by its inputs and by how
+        models run."""
         return self.store.run(kind, {"inputs": inputs, "engine": self._keyed}, work)
 
-    def _trained(self, result: JobResult) -> LogitPolicy:
+    def trained(self, result: JobResult) -> LogitPolicy:
+        """The model that a job left in `policy/`."""
         return model_policy(self._policy(result))
 
     def _policy(self, result: JobResult) -> Policy:
         from alignment_bench.models.storage import load_policy
 
         return load_policy(result.folder / "policy", self.runtime)
-
-
-def wrapper_sources(policy: Policy) -> dict[str, str]:
-    """Source digest of every method plugin whose decode-time code is part of the policy."""
-    kinds = {json.loads(path.read_text("utf-8"))["kind"] for path in policy.folder.rglob("policy.json")}
-    return {kind: registry.digest("methods", kind) for kind in sorted(kinds - {"model", CONDITIONED})}
-
-
-def digest_prompts(prompts: Sequence[Prompt]) -> str:
-    """Digest of prompts as they would be put to a policy."""
-    return digest([asdict(prompt) for prompt in prompts])
-
-
-def digest_rows(prompts: Sequence[Prompt], completions: Sequence[Completion]) -> str:
-    """Digest of (prompt, completion) rows: layouts, slots and sampled ids."""
-    return digest([digest_prompts(prompts), [list(c.tokens) for c in completions]])
-
-
-def digest_lessons(lessons: Sequence[Lesson]) -> str:
-    """Digest of everything about lessons that training can see."""
-    rows = digest_rows([one.prompt for one in lessons], [one.completion for one in lessons])
-    extras = [
-        [one.weight, one.unlikely, None if one.reference_prompt is None else asdict(one.reference_prompt)]
-        for one in lessons
-    ]
-    return digest([rows, extras])
 
 
 def training_rows(start: ModelPolicy, lessons: Sequence[Lesson], plain_texts: Sequence[str]) -> list[Row]:
@@ -377,14 +289,6 @@ def training_rows(start: ModelPolicy, lessons: Sequence[Lesson], plain_texts: Se
         )
         for k, one in enumerate(lessons)
     ]
-
-
-def digest_pairs(pairs: Sequence[Pair]) -> str:
-    """Digest of comparisons."""
-    prompts = [prompt for prompt, _, _ in pairs]
-    return digest(
-        [digest_rows(prompts, [c for _, c, _ in pairs]), digest_rows(prompts, [r for _, _, r in pairs])]
-    )
 
 
 def model_policy(policy: Policy) -> ModelPolicy:

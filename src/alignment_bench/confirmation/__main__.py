@@ -23,7 +23,7 @@ from alignment_bench.confirmation.record import PAGE, Record, page, stored
 from alignment_bench.confirmation.trial import TASK, carry_out, request_for, rows_of
 from alignment_bench.confirmation.verdicts import Finding, findings
 from alignment_bench.digests import digest
-from alignment_bench.errors import BadInput, Problem
+from alignment_bench.errors import BadInput, BenchError, Problem
 from alignment_bench.jobs import CORE_VERSION
 from alignment_bench.models import catalog
 from alignment_bench.plan import Plan
@@ -122,10 +122,13 @@ def _fresh(world: int, earlier: Sequence[Record]) -> int:
 
 
 def _committed() -> None:
-    """Raises BadInput where the code that runs is not what a commit holds: a draw comes after the claims."""
+    """Raises BadInput where what runs is not what a commit holds: a draw comes after the claims."""
     commit = str(provenance.code().get("commit") or "")
-    if not commit or commit.endswith("-dirty"):
+    new = provenance.untracked() if commit else ()
+    if not commit or commit.endswith("-dirty") or new:
         what = "the code differs from any commit" if commit else "the code is under no version control"
+        if new:
+            what += f": {', '.join(new)} in none"
         fix = "commit mechanisms, tuned values and code first, or rehearse with world=1000"
         raise BadInput([Problem("world", what, fix)])
 
@@ -164,3 +167,6 @@ if __name__ == "__main__":
     except BadInput as error:
         print("\n".join(f"confirmation: {problem}" for problem in error.problems), file=sys.stderr)
         sys.exit(2)
+    except BenchError as error:
+        print(f"confirmation: {error}", file=sys.stderr)
+        sys.exit(1)

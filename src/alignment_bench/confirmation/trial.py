@@ -16,7 +16,8 @@ from alignment_bench.confirmation.mechanisms import Diagnosed, Mechanism
 from alignment_bench.confirmation.verdicts import Trial
 from alignment_bench.errors import BenchError
 from alignment_bench.models import catalog
-from alignment_bench.plan import Plan, make_plan
+from alignment_bench.plan import Plan
+from alignment_bench.planning import make_plan
 from alignment_bench.run import run
 from alignment_bench.statistics import interval
 

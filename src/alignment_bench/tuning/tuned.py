@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import importlib.resources
+import os
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -51,7 +52,7 @@ def file_for(tuned: str, task: str, source: ModelSource) -> TunedFile | None:
     if tuned == OFF:
         return None
     folder = shipped_folder() if tuned == SHIPPED else Path(tuned)
-    if tuned != SHIPPED and not folder.is_dir():
+    if tuned != SHIPPED and not os.path.isdir(folder):
         found = read(folder)
         return found if found.head.task == task else None
     family = source.name.partition(":")[0] if source.kind == "shipped" else ""
@@ -66,7 +67,8 @@ def unusable(tuned: str, tasks: Sequence[str]) -> list[Problem]:
     if tuned in (SHIPPED, OFF):
         return []
     path = Path(tuned)
-    files = sorted(path.glob("*.toml")) if path.is_dir() else [path]
+    # os.path, because it says no, and raises nothing, of what can be no path at all
+    files = sorted(path.glob("*.toml")) if os.path.isdir(path) else [path]
     problems: list[Problem] = []
     about = set()
     for file in files:

@@ -10,7 +10,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from alignment_bench.statistics import ONE_RUN, TWO_RUNS, Array, holm, interval, p_value, paired
+from alignment_bench.statistics import (
+    ONE_RUN,
+    TWO_RUNS,
+    Array,
+    holm,
+    interval,
+    p_value,
+    paired,
+    paired_each,
+)
 
 
 def draw(seed: int, seeds: int, prompts: int) -> Array:
@@ -56,23 +65,34 @@ def test_two_way_anova_by_hand() -> None:
     # SS_rest = 47.5 - 13.5 - 31 = 3 on 2.
     ms_seed, ms_prompt, ms_rest = 13.5, 15.5, 1.5
     ours = interval(np.array([[1.0, 3.0, 5.0], [3.0, 5.0, 10.0]]))
-    combined = ms_seed + ms_prompt - ms_rest
-    df = combined**2 / (ms_seed**2 / 1 + ms_prompt**2 / 2 + ms_rest**2 / 2)
     assert ours.mean == 4.5
-    assert ours.se == pytest.approx(math.sqrt(combined / 6), rel=1e-12)
-    assert ours.df == pytest.approx(df, rel=1e-12)
-    assert ours.se is not None
-    assert ours.high == pytest.approx(4.5 + stats.t.ppf(0.975, df) * ours.se, rel=1e-12)
-    assert ours.mde == pytest.approx((stats.t.ppf(0.975, df) + stats.t.ppf(0.8, df)) * ours.se, rel=1e-12)
+    assert ours.terms[0] == pytest.approx((ms_seed / 6, 1), rel=1e-12)
+    assert ours.terms[1] == pytest.approx(((ms_prompt - ms_rest) / 6, 2), rel=1e-12)
+    assert ours.se == pytest.approx(math.sqrt((ms_seed + ms_prompt - ms_rest) / 6), rel=1e-12)
+    quantiles = stats.t.ppf(0.975, [1, 2])
+    reach = math.sqrt((ms_seed * quantiles[0] ** 2 + (ms_prompt - ms_rest) * quantiles[1] ** 2) / 6)
+    assert ours.high == pytest.approx(4.5 + reach, rel=1e-12)
+    assert ours.df is not None and ours.se is not None and 1 < ours.df < 2
+    assert stats.t.ppf(0.975, ours.df) * ours.se == pytest.approx(reach, rel=1e-9)
     assert ours.note == TWO_RUNS
 
 
+@pytest.mark.parametrize("df", [1, 4, 39])
+def test_the_detectable_effect_is_seen_in_four_of_five_tests(df: int) -> None:
+    # one seed: the t test; at the median of the estimated standard error
+    rng = np.random.default_rng(df)
+    ours = interval(rng.normal(0, 1, (1, df + 1)))
+    assert ours.mde is not None and ours.se is not None
+    effect = ours.mde / ours.se * math.sqrt(stats.chi2.median(df) / df)
+    assert stats.nct.sf(stats.t.ppf(0.975, df), df, effect) == pytest.approx(0.8, abs=1e-6)
+
+
 def test_no_component_is_ever_negative() -> None:
-    # equal seed means: MS_seed = 0 < MS_rest, so only the prompts' mean square is left
+    # equal seed means: MS_seed = 0, so only what the prompts have beyond the rest is left
     values = np.array([[1.0, 2.0, 6.0], [2.0, 1.0, 6.0]])
     ours = interval(values)
-    ms_prompt = 2 * ((1.5 - 3) ** 2 * 2 + 9) / 2
-    assert ours.se == pytest.approx(math.sqrt(ms_prompt / 6), rel=1e-12)
+    ms_prompt, ms_rest = 2 * ((1.5 - 3) ** 2 * 2 + 9) / 2, 4 * 0.5**2 / 2
+    assert ours.se == pytest.approx(math.sqrt((ms_prompt - ms_rest) / 6), rel=1e-12)
     assert ours.df == 2
     # equal prompt means too: the rest alone
     values = np.array([[1.0, 2.0, 3.0, 2.0], [3.0, 2.0, 1.0, 2.0]])
@@ -84,6 +104,49 @@ def test_no_component_is_ever_negative() -> None:
     ours = interval(values)
     assert ours.se == pytest.approx(math.sqrt(4 * 3.0**2 * 2 / 8), rel=1e-12)
     assert ours.df == 1
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 10_000), st.integers(1, 5), st.integers(3, 20), st.floats(0, 3))
+def test_the_p_value_is_the_level_at_which_the_interval_reaches_zero(
+    seed: int, seeds: int, prompts: int, shift: float
+) -> None:
+    values = draw(seed, seeds, prompts) + shift
+    p = p_value(interval(values))
+    assert p is not None and 0 < p <= 1
+    if 1e-12 < p < 1 - 1e-9:
+        touching = interval(values, level=1 - p)
+        assert touching.low is not None and touching.high is not None and touching.mean is not None
+        near = touching.low if touching.mean > 0 else touching.high
+        assert near == pytest.approx(0, abs=1e-5 * abs(touching.mean))
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(0, 10_000), st.integers(1, 4), st.booleans(), st.booleans())
+def test_pairs_at_once_are_pairs_one_by_one(seed: int, seeds: int, clustered: bool, holes: bool) -> None:
+    rng = np.random.default_rng(seed)
+    rows = [draw(seed + place, seeds, 12) for place in range(3)]
+    rows += [rows[0].copy(), rows[0] + 1e-9 * rng.normal(size=rows[0].shape)]
+    clusters = list(rng.integers(0, 5, 12)) if clustered else None
+    if holes:
+        for row in rows:
+            row[rng.integers(0, seeds), 4] = np.nan
+    which = [(0, 1), (2, 1), (0, 3), (4, 0), (1, 2)]
+    for (i, j), ours in zip(which, paired_each(rows, which, clusters), strict=True):
+        other = paired(rows[i], rows[j], clusters)
+        assert (ours.note, ours.n_prompts, ours.n_clusters) == (other.note, other.n_prompts, other.n_clusters)
+        for name in ("mean", "low", "high", "se", "df", "mde"):
+            one, two = getattr(ours, name), getattr(other, name)
+            assert (one is None) == (two is None), name
+            assert one is None or one == pytest.approx(two, rel=1e-7, abs=1e-14), name
+
+
+def test_rows_that_are_not_scored_alike_are_not_taken_together() -> None:
+    row = draw(1, 2, 5)
+    hole = row.copy()
+    hole[0, 0] = np.nan
+    with pytest.raises(ValueError, match="differ"):
+        paired_each([row, hole], [(0, 1)])
 
 
 def test_clusters_of_one_prompt_change_nothing() -> None:
@@ -215,15 +278,3 @@ def test_holm_by_hand() -> None:
     assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
     assert holm([0.5, 0.9]) == [1.0, 1.0]
     assert holm([]) == []
-
-
-@pytest.mark.parametrize(("seeds", "least", "most"), [(2, 0.87, 0.94), (3, 0.90, 0.96), (5, 0.92, 0.97)])
-def test_coverage_is_what_the_simulation_promised(seeds: int, least: float, most: float) -> None:
-    rng = np.random.default_rng(seeds)
-    hits = 0
-    for _ in range(1500):
-        values = rng.normal(0, 0.06, (seeds, 1)) + rng.normal(0, 0.3, 60) + rng.normal(0, 0.3, (seeds, 60))
-        ours = interval(values)
-        assert ours.low is not None and ours.high is not None
-        hits += ours.low <= 0 <= ours.high
-    assert least <= hits / 1500 <= most

@@ -38,6 +38,7 @@ class LengthControlledWinRate:
             METRIC: Scores(missing=FITTED_LATER, note="; ".join(filter(None, (HOW, outcome.note)))),
             VERDICT: Scores(outcome.verdicts),
             LONGER: Scores(outcome.longer),
+            **outcome.by_view(VERDICT),
         }
 
 

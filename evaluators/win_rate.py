@@ -38,12 +38,10 @@ class WinRate:
             reason = (
                 f"judge {judge.name} goes by nearness to the reference, so the reference would always win"
             )
-        return {
-            "win_rate_vs_reference": Scores(missing=reason)
-            if reason
-            else _scores(judge, rows, _references(rows)),
-            "win_rate_vs_base": _against_base(evidence, rows),
-        }
+        against_base = _against_base(evidence, rows)
+        if reason:
+            return {"win_rate_vs_reference": Scores(missing=reason), **against_base}
+        return {**_scores("win_rate_vs_reference", judge, rows, _references(rows)), **against_base}
 
 
 def _references(rows: Sequence[Answered]) -> list[list[str]]:
@@ -51,17 +49,19 @@ def _references(rows: Sequence[Answered]) -> list[list[str]]:
     return [[row.key.references[row.index % len(row.key.references)]] for row in rows]
 
 
-def _against_base(evidence: Evidence, rows: Sequence[Answered]) -> Scores:
+def _against_base(evidence: Evidence, rows: Sequence[Answered]) -> dict[str, Scores]:
     try:
         opponents = base_opponents(evidence, rows)
     except NotApplicable as error:  # a file of answers may hold none of the base's
-        return Scores(missing=str(error))
-    return _scores(evidence.judge, rows, opponents)
+        return {"win_rate_vs_base": Scores(missing=str(error))}
+    return _scores("win_rate_vs_base", evidence.judge, rows, opponents)
 
 
-def _scores(judge: Judge, rows: Sequence[Answered], opponents: Sequence[Sequence[str]]) -> Scores:
+def _scores(
+    metric: str, judge: Judge, rows: Sequence[Answered], opponents: Sequence[Sequence[str]]
+) -> dict[str, Scores]:
     outcome = meet(judge, rows, opponents)
-    return Scores(outcome.verdicts, note=outcome.note)
+    return {metric: Scores(outcome.verdicts, note=outcome.note), **outcome.by_view(metric)}
 
 
 PLUGIN = WinRate

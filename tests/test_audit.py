@@ -433,6 +433,11 @@ def test_a_judge_that_failed_marks_every_verdict_it_gave(host: Host, tmp_path: P
     assert cards.marked(marked, tmp_path) == marked  # once is enough
     path = cards.store(tmp_path, good, "s1", "file 2")
     assert cards.marked(cells, tmp_path) == cells
+    cards.store(tmp_path, bad, "s1", "file 2")
+    body = json.loads(path.read_text("utf-8"))
+    path.write_text(json.dumps({**body, "failed": []}), "utf-8")  # a failure edited away
+    with pytest.raises(CorruptResult, match="has changed since"):
+        cards.failures(tmp_path, "reader:n=1", "s1")
     path.write_text("{}", "utf-8")
     with pytest.raises(CorruptResult, match="no audit"):
         cards.failures(tmp_path, "reader:n=1", "s1")

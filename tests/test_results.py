@@ -148,6 +148,28 @@ def test_damage_is_named_reported_and_repaired_by_running_again(
     assert read_cell(folder) == record()
 
 
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (None, "cannot be read"),
+        ("[" * 100_000, "is not JSON"),
+        ('{"schema": 1, "seed": NaN, "sha256": ""}', "has changed"),
+        ('{"schema": 1, "label": "\\ud800", "sha256": ""}', "has changed"),
+    ],
+)
+def test_what_no_writer_can_have_left_is_reported_like_any_damage(
+    tmp_path: Path, text: str | None, message: str
+) -> None:
+    path = write_cell(tmp_path, record(), SAMPLES) / "run.json"
+    path.unlink()
+    if text is None:
+        path.mkdir()
+    else:
+        path.write_text(text)
+    records, (unreadable,) = read_all(tmp_path)
+    assert records == [] and str(path) in unreadable.reason and message in unreadable.reason
+
+
 def test_damaged_samples_are_not_read(tmp_path: Path) -> None:
     folder = write_cell(tmp_path, record(), SAMPLES)
     (folder / "samples.jsonl").write_text("")
@@ -178,6 +200,7 @@ def test_a_newer_schema_is_refused_by_name_and_never_replaced(tmp_path: Path) ->
     [
         ({"schema": "one"}, "schema"),
         ({"status": "fine"}, "status"),
+        ({"files": {}}, "does not name the files"),
         ({"surprise": 1}, "surprise"),
         ({"digest": digest("other")}, "belongs to cell"),
     ],

@@ -12,15 +12,16 @@ from typing import Any
 
 import numpy as np
 import pytest
+from made_cells import PROMPTS, cell, failed, scores, three_seeds
 
 from alignment_bench.comparison import Setting, compare
-from alignment_bench.digests import digest
 from alignment_bench.errors import BadInput
-from alignment_bench.results import CellRecord, MetricScores, write_cell
+from alignment_bench.results import CellRecord, write_cell
 from alignment_bench.statistics import interval, paired
-from alignment_bench.table import Row, alarms, control_alarm, render, render_records, rows
+from alignment_bench.tables.alarms import alarms, control_alarm
+from alignment_bench.tables.page import render, render_records
+from alignment_bench.tables.rows import Row, rows
 
-PROMPTS = 30
 KEYS = ["task", "method", "metric", "model", "data", "world", "budget", "teacher", "judge", "unit", "better"]
 KEYS += [
     "mean",
@@ -29,71 +30,15 @@ KEYS += [
     "delta",
     "delta_low",
     "delta_high",
+    "mde",
+    "tied_set",
     "n_prompts",
     "n_seeds",
     "status",
     "reason",
+    "block",
+    "alarm",
 ]
-
-
-def scores(label: str, seed: int, gain: float, prompts: int = PROMPTS) -> np.ndarray[Any, Any]:
-    """Quality of one cell: a prompt effect that all cells share, the method's gain, noise of its own."""
-    shared = np.random.default_rng(7).normal(0.5, 0.1, prompts)
-    noise = np.random.default_rng(int(digest([label, seed])[:8], 16)).normal(0, 0.02, prompts)
-    return np.asarray(shared + gain + noise)
-
-
-def cell(label: str, seed: int = 0, gain: float = 0.0, **changes: Any) -> CellRecord:
-    """A cell with quality, length and a metric that nobody has."""
-    quality = scores(label, seed, gain)
-    values: dict[str, Any] = {
-        "label": label,
-        "method": {"label": label},
-        "task": "tldr",
-        "task_version": "0",
-        "model": "tiny",
-        "model_digest": "aaaa1111",
-        "data": "built-in",
-        "data_digest": "bbbb2222",
-        "world": "0",
-        "budget": "small",
-        "budget_amount": 54750.0,
-        "currency": "seconds",
-        "teacher": "annotators",
-        "judge": "gold",
-        "init": "base",
-        "format_digest": "cccc3333",
-        "decoding": {"temperature": 0.3},
-        "evaluators": ("quality", "length"),
-        "seed": seed,
-        "prompt_ids": tuple(f"p{index}" for index in range(PROMPTS)),
-        "clusters": tuple(f"c{index // 2}" for index in range(PROMPTS)),
-        "scores": (
-            MetricScores("nll_reference", "nats", "lower", missing="no references"),
-            MetricScores("quality", "score", "higher", tuple(quality)),
-            MetricScores("length", "words", "neither", tuple(20 * quality), note="words, not tokens"),
-        ),
-        "spend": {"acts": {"critique": 300}, "annotator_seconds": 54750.0, "tokens_generated": 12345},
-        "captions": ("the world's own quality",),
-        "code": {"core": "1", "commit": label, "plugins": {f"methods/{label}": label, "evaluators/q": "e"}},
-        "started": "2026-11-20T10:00:00+00:00",
-        **changes,
-    }
-    named = json.dumps({key: str(value) for key, value in values.items() if key != "scores"})
-    return CellRecord(digest=digest(named), **values)
-
-
-def failed(label: str, seed: int = 0, **changes: Any) -> CellRecord:
-    """A cell that produced nothing."""
-    empty: dict[str, Any] = {"prompt_ids": (), "clusters": (), "scores": ()}
-    return cell(label, seed, **{"status": "failed", "reason": "loss became nan", **empty, **changes})
-
-
-def three_seeds() -> list[CellRecord]:
-    """Base, a control and a better method."""
-    return [
-        cell(*one) for seed in (0, 1, 2) for one in (("ilf", seed, 0.1), ("base", seed), ("base_copy", seed))
-    ]
 
 
 def only(found: list[Row], method: str, metric: str = "quality") -> Row:
@@ -117,7 +62,7 @@ def test_a_row_is_the_interval_of_its_scores_and_of_the_paired_difference() -> N
 
 
 def test_json_has_exactly_the_promised_keys_and_base_a_delta_of_zero() -> None:
-    stored = json.loads(render_records(three_seeds(), "json"))
+    stored = json.loads(render_records(three_seeds(), "json"))["rows"]
     assert all(list(row) == KEYS for row in stored)
     assert len(stored) == 3 * 3
     base = next(row for row in stored if (row["method"], row["metric"]) == ("base", "quality"))
@@ -292,10 +237,10 @@ def test_the_control_alarm_fires_for_a_control_that_differs_and_only_then() -> N
 
 
 def test_the_alarm_corrects_for_every_pair_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("alignment_bench.table.p_value", lambda delta: 0.006)
+    monkeypatch.setattr("alignment_bench.tables.alarms.p_value", lambda delta: 0.006)
     # .006 alone would pass .01; as one of two pairs it is .012
     assert alarms(compare(three_seeds())) == []
-    monkeypatch.setattr("alignment_bench.table.p_value", lambda delta: 0.004)
+    monkeypatch.setattr("alignment_bench.tables.alarms.p_value", lambda delta: 0.004)
     assert len(alarms(compare(three_seeds()))) == 2
 
 
@@ -333,7 +278,7 @@ def test_flags_and_notes_are_shown_with_their_methods() -> None:
 def test_csv_is_the_json_rows() -> None:
     records = three_seeds()
     read = list(csv.DictReader(io.StringIO(render_records(records, "csv"))))
-    stored = json.loads(render_records(records, "json"))
+    stored = json.loads(render_records(records, "json"))["rows"]
     assert list(read[0]) == KEYS
     assert [{key: "" if row[key] is None else str(row[key]) for key in KEYS} for row in stored] == read
 
@@ -349,29 +294,9 @@ def test_markdown_tables_are_rectangular_and_escaped() -> None:
         assert widths[place - 1] == widths[place] == widths[place + 1]
 
 
-def test_latex_is_balanced_rectangular_and_escaped() -> None:
-    odd = cell("ilf:x=50%_{a}#$&~^\\", 0, 0.1)
-    text = render_records([*three_seeds(), odd], "latex")
-    assert r"ilf:x=50\%\_\{a\}\#\$\&\textasciitilde{}\textasciicircum{}\textbackslash{}" in text
-    bare = re.sub(r"\\[\\{}%&#$_]", "", text)
-    assert bare.count("{") == bare.count("}")
-    assert bare.count("$") % 2 == 0
-    assert text.isascii()
-    for name in ("table", "tabular", "flushleft"):
-        assert text.count(rf"\begin{{{name}}}") == text.count(rf"\end{{{name}}}") > 0
-    tabulars = re.findall(r"\\begin\{tabular\}\{(l?r*)\}\n(.*?)\\end\{tabular\}", text, re.DOTALL)
-    assert len(tabulars) >= 2
-    for spec, body in tabulars:
-        lines = [line for line in body.splitlines() if line.endswith(r" \\")]
-        assert len(lines) == 5
-        assert all(len(re.findall(r"(?<!\\)&", line)) == len(spec) - 1 for line in lines)
-        assert body.startswith("\\toprule\n")
-        assert body.endswith("\\bottomrule\n")
-
-
 def test_an_unknown_format_is_named() -> None:
-    with pytest.raises(BadInput, match="'html' is no format"):
-        render_records(three_seeds(), "html")
+    with pytest.raises(BadInput, match="'pdf' is no format"):
+        render_records(three_seeds(), "pdf")
 
 
 def store(root: Path, records: list[CellRecord]) -> Path:
@@ -389,10 +314,9 @@ def test_a_stored_table_is_the_table_of_the_run_and_the_same_every_time(tmp_path
 
 def test_filters_keep_cells_and_methods_keep_their_comparison_with_base(tmp_path: Path) -> None:
     root = store(tmp_path, [*three_seeds(), cell("base", teacher="reference")])
-    assert {row["teacher"] for row in json.loads(render(root, "json", {"teacher": ("reference",)}))} == {
-        "reference"
-    }
-    chosen = json.loads(render(root, "json", {"methods": ("ilf",), "seeds": ("0", "1")}))
+    found = json.loads(render(root, "json", {"teacher": ("reference",)}))["rows"]
+    assert {row["teacher"] for row in found} == {"reference"}
+    chosen = json.loads(render(root, "json", {"methods": ("ilf",), "seeds": ("0", "1")}))["rows"]
     assert {row["method"] for row in chosen} == {"ilf"}
     quality = next(row for row in chosen if row["metric"] == "quality")
     assert (quality["n_seeds"], quality["delta"] is not None) == (2, True)
@@ -402,8 +326,13 @@ def test_a_control_raises_its_alarm_shown_or_not(tmp_path: Path, capsys: pytest.
     calm = [record for record in three_seeds() if record.label != "base_copy"]
     root = store(tmp_path, [*calm, *(cell("base_copy", seed, 0.1) for seed in (0, 1, 2))])
     assert "CONTROL ALARM" in render(root, "text", {"methods": ("ilf",)})
-    json.loads(render(root, "json", {"methods": ("ilf",)}))
+    assert "CONTROL ALARM" in render(root, "csv", {"methods": ("ilf",)}).splitlines()[1]
     assert "CONTROL ALARM" in capsys.readouterr().err
+    found = json.loads(render(root, "json", {"methods": ("ilf",)}))["alarms"]
+    assert {(one["method"], one["metric"], one["comparisons"]) for one in found} == {
+        ("base_copy", "quality", 2),
+        ("base_copy", "length", 2),
+    }
 
 
 def test_filters_that_fit_nothing_are_named_with_what_there_is(tmp_path: Path) -> None:
@@ -420,8 +349,10 @@ def test_unreadable_cells_are_reported_in_every_format(
     root = store(tmp_path, three_seeds())
     broken = next((root / "cells").glob("*/*/scores.json"))
     broken.write_text("{")
-    for format in ("text", "markdown", "latex"):
+    for format in ("text", "markdown", "latex", "html"):
         flat = render(root, format, {}).replace("\\", "")
         assert "scores.json has changed since it was written" in " ".join(flat.split())
-    json.loads(render(root, "json", {}))
+    render(root, "csv", {})
     assert "scores.json has changed" in capsys.readouterr().err
+    (lost,) = json.loads(render(root, "json", {}))["unreadable"]
+    assert lost["path"] == str(broken.parent) and "scores.json has changed" in lost["reason"]

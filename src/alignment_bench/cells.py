@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, get_args
+from typing import Any, Literal, get_args, overload
+
+import numpy as np
+from numpy.typing import NDArray
 
 from alignment_bench.budgets import Currency
 from alignment_bench.completions import End
@@ -15,6 +19,51 @@ SCHEMA = 1
 Status = Literal["ok", "failed", "over_budget", "not_applicable"]
 
 
+class Values(Sequence[float]):
+    """Floats read back from a file: a tuple to its readers, eight bytes each in memory.
+
+    Equal to a sequence of the same numbers, nan being equal to nan.
+    """
+
+    __slots__ = ("_array",)
+
+    def __init__(self, values: Sequence[float | None] | NDArray[np.float64]) -> None:
+        """`None` becomes nan. Raises ValueError or TypeError on what is no number."""
+        self._array = np.array(values, dtype=np.float64)
+        if self._array.ndim != 1:
+            raise ValueError("values must be a list of numbers")
+        self._array.flags.writeable = False
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
+        return np.array(self._array, dtype=dtype, copy=copy)
+
+    @overload
+    def __getitem__(self, place: int) -> float: ...
+    @overload
+    def __getitem__(self, place: slice) -> Values: ...
+    def __getitem__(self, place: int | slice) -> float | Values:
+        return Values(self._array[place]) if isinstance(place, slice) else float(self._array[place])
+
+    def __len__(self) -> int:
+        return len(self._array)
+
+    def __iter__(self) -> Iterator[float]:
+        return iter(self._array.tolist())
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Values | tuple | list):
+            return NotImplemented
+        return len(self) == len(other) and np.array_equal(
+            self._array, np.asarray(other, float), equal_nan=True
+        )
+
+    def __hash__(self) -> int:
+        return hash(tuple(self))
+
+    def __repr__(self) -> str:
+        return repr(tuple(self))
+
+
 @dataclass(frozen=True)
 class MetricScores:
     """One metric of one cell: `values[i]` belongs to `prompt_ids[i]` (nan: not scored), or why none."""
@@ -22,7 +71,7 @@ class MetricScores:
     name: str
     unit: str
     better: Better
-    values: tuple[float, ...] = ()
+    values: Sequence[float] = ()
     missing: str = ""
     note: str = ""
 
@@ -91,7 +140,8 @@ class CellRecord:
     """lines for the caption of the block"""
     versions: dict[str, str] = field(default_factory=dict)
     code: dict[str, Any] = field(default_factory=dict)
-    """`core`: its version; `plugins`: digest of every plugin used, as `methods/ilf`; `commit`: of git.
+    """`core`: its version; `plugins`: digest of every plugin used, as `methods/ilf`; `commit`: of git;
+    `jobs`: key to kind of every job that alignment was charged for; `samples`: keys of the sampling jobs.
     Cells whose core or other plugins than the method differ are never compared."""
     seconds: float = 0.0
     started: str = ""

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from alignment_bench.digests import canonical, digest
-from alignment_bench.evaluation import Better
+from alignment_bench.evaluation import VIEW, Better
 from alignment_bench.judging import length_control
 from alignment_bench.results import CellRecord, Status
 from alignment_bench.statistics import Array, Interval, interval, paired
@@ -184,7 +184,13 @@ class _Prompts:
     def __init__(self, cells: Sequence[CellRecord]) -> None:
         self._position: dict[str, int] = {}
         names: list[str] = []
+        known: set[tuple[object, ...]] = set()
         for cell in cells:
+            # most cells have the very prompts of the one before
+            listed = (cell.prompt_ids, cell.fold)
+            if listed in known:
+                continue
+            known.add(listed)
             for prompt, cluster in zip(cell.prompt_ids, cell.clusters, strict=True):
                 if prompt not in self._position:
                     self._position[prompt] = len(names)
@@ -258,7 +264,7 @@ def _columns(lines: Sequence[Line]) -> tuple[Column, ...]:
     for line in lines:
         for cell in line.cells:
             for metric in cell.scores:
-                if metric.name in length_control.INPUTS:
+                if metric.name in length_control.INPUTS or VIEW in metric.name:
                     continue
                 columns.setdefault(metric.name, Column(metric.name, metric.unit, metric.better))
                 if not metric.missing and cell.seed in line.seeds:

@@ -15,7 +15,7 @@ from typing import Any
 
 from alignment_bench.completions import Completion, Decoding
 from alignment_bench.digests import derive_seed
-from alignment_bench.evaluation import Evaluator, Evidence, SampleSpec, Scores, Selective
+from alignment_bench.evaluation import VIEW, Evaluator, Evidence, SampleSpec, Scores, Selective
 from alignment_bench.feedback import Judge
 from alignment_bench.job_keys import digest_prompts, wrapper_sources
 from alignment_bench.jobs import JobResult, Workplace
@@ -150,7 +150,7 @@ def checked(name: str, evaluator: Evaluator, evidence: Evidence) -> dict[str, Sc
     if needs.references and not all(key.references for key in evidence.keys):
         return {metric: Scores(missing="some examples have no reference") for metric in declared}
     scores = dict(evaluator(evidence))
-    if set(scores) != set(declared):
+    if set(declared) - set(scores) or {name.partition(VIEW)[0] for name in scores} - set(declared):
         raise ValueError(f"evaluator {name!r} declares {sorted(declared)} but returned {sorted(scores)}")
     for metric, values in scores.items():
         if not values.missing and len(values.values) != len(evidence.prompts):

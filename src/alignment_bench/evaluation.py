@@ -12,6 +12,9 @@ from alignment_bench.policy import LogitPolicy, Policy
 from alignment_bench.prompts import Key, Prompt
 
 Better = Literal["higher", "lower", "neither"]
+VIEW = "@"
+"""between a metric and one member of its judge: `win_rate_vs_base@only lm`. An evaluator may return such
+scores beside the metric that it declares; they are stored, and shown where they are asked for"""
 
 
 @dataclass(frozen=True, slots=True)

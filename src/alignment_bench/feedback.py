@@ -123,6 +123,20 @@ class Judge(Protocol):
 
 
 @runtime_checkable
+class Seated(Protocol):
+    """A judge of several members, who can say what each of them alone would have decided."""
+
+    def compare_seated(
+        self,
+        prompts: Sequence[Prompt],
+        keys: Sequence[Key],
+        first: Sequence[str],
+        second: Sequence[str],
+    ) -> tuple[list[Verdict], dict[str, list[Verdict]]]:
+        """`compare`, and from the same answers the verdicts by view: `only NAME`, `without NAME`."""
+
+
+@runtime_checkable
 class Marking(Protocol):
     """A judge that also answers yes-or-no questions about a text, which metrics count."""
 

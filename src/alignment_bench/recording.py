@@ -8,7 +8,7 @@ from datetime import datetime
 
 from alignment_bench import provenance, sandbox
 from alignment_bench.evaluate import Panel, Samples
-from alignment_bench.evaluation import Scores
+from alignment_bench.evaluation import VIEW, Scores
 from alignment_bench.models.conditioned import ConditionedPolicy
 from alignment_bench.models.policy import ModelPolicy
 from alignment_bench.plan import Cell, Setting
@@ -80,13 +80,15 @@ def captions(setting: Setting) -> tuple[str, ...]:
 
 
 def metric_scores(panel: Panel, scores: dict[str, dict[str, Scores]]) -> Iterator[MetricScores]:
-    """Every declared metric as it is stored."""
+    """Every declared metric as it is stored, then what the judge's members would have made of it."""
     for name, evaluator in panel.evaluators.items():
         for metric in evaluator.metrics:
-            found = scores[name][metric.name]
-            yield MetricScores(
-                metric.name, metric.unit, metric.better, found.values, found.missing, found.note
-            )
+            views = [one for one in scores[name] if one.startswith(metric.name + VIEW)]
+            for stored in (metric.name, *views):
+                found = scores[name][stored]
+                yield MetricScores(
+                    stored, metric.unit, metric.better, found.values, found.missing, found.note
+                )
 
 
 def engine_notes(policy: Policy, panel: Panel) -> list[str]:

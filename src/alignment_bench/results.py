@@ -18,16 +18,16 @@ import json
 import os
 import shutil
 import socket
-import sys
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from datetime import UTC, datetime
-from math import isfinite, nan
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
+from alignment_bench import score_files
 from alignment_bench.cells import SCHEMA, CellRecord, MetricScores, Status, StoredSample
-from alignment_bench.digests import canonical, digest, digest_file
+from alignment_bench.digests import canonical, digest, digest_file, vouched
 from alignment_bench.errors import CorruptResult
 
 __all__ = [
@@ -68,9 +68,7 @@ def write_cell(root: Path, record: CellRecord, samples: Iterable[StoredSample]) 
     staging = _staging(root, record.digest)
     try:
         _write(staging / "scores.json", [_scores_text(record)])
-        _write(
-            staging / "samples.jsonl", (json.dumps(asdict(row), ensure_ascii=False) + "\n" for row in samples)
-        )
+        _write(staging / "samples.jsonl", (_sample_line(row) for row in samples))
         _write(staging / "run.json", [_run_text(record, staging)])
         _sync_folder(staging)
         folder.parent.mkdir(parents=True, exist_ok=True)
@@ -88,15 +86,20 @@ def find_cell(root: Path, cell_digest: str) -> CellRecord | None:
     return read_cell(folder) if folder.exists() else None
 
 
-def read_cell(folder: Path) -> CellRecord:
-    """A cell read back and checked; raises CorruptResult naming the file that is missing or damaged."""
+def read_cell(folder: Path, shared: score_files.Shared | None = None) -> CellRecord:
+    """A cell read back and checked; raises CorruptResult naming the file that is missing or damaged.
+
+    Cells that are read with the same `shared` have the same prompt ids once in memory.
+    """
     try:
-        return _read_cell(folder)
+        return _read_cell(folder, {} if shared is None else shared)
     except FileNotFoundError as error:  # another process replaced the cell while it was read
         raise _corrupt(Path(error.filename or folder), "vanished") from error
+    except (IsADirectoryError, PermissionError) as error:
+        raise _corrupt(Path(error.filename or folder), f"cannot be read: {error.strerror}") from error
 
 
-def _read_cell(folder: Path) -> CellRecord:
+def _read_cell(folder: Path, shared: score_files.Shared) -> CellRecord:
     path = folder / "run.json"
     run = _checked_run(path)
     for name, stored in run.pop("files").items():
@@ -105,14 +108,12 @@ def _read_cell(folder: Path) -> CellRecord:
             raise _corrupt(file, "is missing")
         if digest_file(file) != stored:
             raise _corrupt(file, "has changed since it was written")
-    arrays = _parse(folder / "scores.json")
+    scores = folder / "scores.json"
     try:
-        metrics = tuple(
-            MetricScores(
-                **{**metric, "values": tuple(nan if value is None else value for value in metric["values"])}
-            )
-            for metric in arrays["scores"]
-        )
+        (prompt_ids, clusters), metrics = score_files.parse(scores.read_bytes(), shared)
+    except (KeyError, TypeError, ValueError) as error:
+        raise _corrupt(scores, f"does not hold scores: {error}") from error
+    try:
         names = {one.name for one in fields(CellRecord)}
         known: dict[str, Any] = {key: run[key] for key in run if key in names}
         known |= {key: tuple(known[key]) for key in _TUPLES}
@@ -120,9 +121,8 @@ def _read_cell(folder: Path) -> CellRecord:
             raise ValueError(f"unknown fields {', '.join(sorted(set(run) - names))}")
         record = CellRecord(
             **known,
-            # ids recur in every cell of a task: one string each keeps a large table in memory
-            prompt_ids=tuple(map(sys.intern, arrays["prompt_ids"])),
-            clusters=tuple(map(sys.intern, arrays["clusters"])),
+            prompt_ids=prompt_ids,
+            clusters=clusters,
             scores=metrics,
         )
     except (KeyError, TypeError, ValueError) as error:
@@ -148,9 +148,10 @@ def read_all(root: Path) -> tuple[list[CellRecord], list[Unreadable]]:
     """Every cell under a results folder, ordered by digest, and every file that could not be read."""
     records: list[CellRecord] = []
     unreadable: list[Unreadable] = []
+    shared: score_files.Shared = {}
     for folder in sorted((root / "cells").glob("*/*")):
         try:
-            records.append(read_cell(folder))
+            records.append(read_cell(folder, shared))
         except CorruptResult as error:
             unreadable.append(Unreadable(folder, str(error)))
     return records, unreadable
@@ -179,7 +180,13 @@ class _NewerSchema(CorruptResult):
 
 
 _ARRAYS = ("prompt_ids", "clusters", "scores")
+_SAMPLE = tuple(one.name for one in fields(StoredSample))
 _TUPLES = ("evaluators", "notes", "flags", "captions")
+
+
+def _sample_line(row: StoredSample) -> str:
+    # by hand: `asdict` copies token by token
+    return json.dumps({name: getattr(row, name) for name in _SAMPLE}, ensure_ascii=False) + "\n"
 
 
 def _scores_text(record: CellRecord) -> str:
@@ -224,8 +231,10 @@ def _checked_run(path: Path) -> dict[str, Any]:
         raise _NewerSchema(
             f"{path} has schema {schema} and this version reads up to {SCHEMA}: upgrade alignment-bench"
         )
-    if digest({key: value for key, value in run.items() if key != "sha256"}) != run.get("sha256"):
+    if not vouched(run):
         raise _corrupt(path, "has changed since it was written")
+    if not isinstance(run.get("files"), dict) or set(run["files"]) != {"scores.json", "samples.jsonl"}:
+        raise _corrupt(path, "does not name the files of its cell")
     del run["sha256"]
     return run
 
@@ -237,7 +246,7 @@ def _parse(path: Path) -> dict[str, Any]:
         raise _corrupt(path, "is missing") from error
     except NotADirectoryError as error:
         raise _corrupt(path, "is not in a cell's folder") from error
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+    except (ValueError, RecursionError) as error:
         raise _corrupt(path, f"is not JSON ({error})") from error
     if not isinstance(value, dict):
         raise _corrupt(path, "is not a JSON object")

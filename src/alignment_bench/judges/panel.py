@@ -4,7 +4,8 @@
     judge=panel:members=[a,b,c]:without=b        the same panel with one member left out
 
 Members should err differently: judges of one family count their shared faults twice. Answers that a member
-has given are stored as its own, so that leaving one out asks nobody again.
+has given are stored as its own, so that leaving one out asks nobody again; win rates are stored as each
+member alone and each panel without one would give them (`bench table judges=each`).
 """
 
 from __future__ import annotations
@@ -94,8 +95,22 @@ class Panel:
         self, prompts: Sequence[Prompt], keys: Sequence[Key], first: Sequence[str], second: Sequence[str]
     ) -> list[Verdict]:
         """One verdict a pair from the members' votes."""
-        ballots = zip(*(seat.compare(prompts, keys, first, second) for seat in self._seats), strict=True)
-        return [self._counted(ballot) for ballot in ballots]
+        return self._votes([seat.compare(prompts, keys, first, second) for seat in self._seats])
+
+    def compare_seated(
+        self, prompts: Sequence[Prompt], keys: Sequence[Key], first: Sequence[str], second: Sequence[str]
+    ) -> tuple[list[Verdict], dict[str, list[Verdict]]]:
+        """The verdicts, those of each member alone, and of three or more those without each member."""
+        given = [seat.compare(prompts, keys, first, second) for seat in self._seats]
+        names = [part.label for part in self._parts]
+        views = {f"only {name}": one for name, one in zip(names, given, strict=True)}
+        if len(given) > 2:
+            for place, name in enumerate(names):
+                views[f"without {name}"] = self._votes([*given[:place], *given[place + 1 :]])
+        return self._votes(given), views
+
+    def _votes(self, given: Sequence[Sequence[Verdict]]) -> list[Verdict]:
+        return [self._counted(ballot) for ballot in zip(*given, strict=True)]
 
     def caption(self) -> str:
         """Who sits on the panel, which rule it follows, and what each member says of itself."""

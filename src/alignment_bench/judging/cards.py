@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from alignment_bench.cells import CellRecord
-from alignment_bench.digests import digest
+from alignment_bench.digests import digest, vouched
 from alignment_bench.errors import CorruptResult
 from alignment_bench.jobs import write_durably
 from alignment_bench.judging.audit import Audit
@@ -35,6 +35,8 @@ def store(root: Path, audit: Audit, judge_source: str, pairs_digest: str) -> Pat
         "failed": list(audit.card.failed),
         "audit": as_json(audit),
     }
+    body = json.loads(json.dumps(body))
+    body["sha256"] = digest(body)
     write_durably(path, json.dumps(body, indent=1, ensure_ascii=False, allow_nan=False))
     return path
 
@@ -46,13 +48,17 @@ def failures(root: Path, judge: str, judge_source: str) -> tuple[str, ...]:
     for path in sorted(_folder(root, judge, judge_source).glob("*.json")):
         try:
             body = json.loads(path.read_text("utf-8"))
-            schema, source, failed = body["schema"], body["source"], body["failed"]
+            schema, source, failed = int(body["schema"]), body["source"], body["failed"]
         except (ValueError, KeyError, TypeError) as error:
             raise CorruptResult(
                 f"{path} is no audit ({error}): delete it and run bench audit again"
             ) from error
         if schema > SCHEMA:
             raise CorruptResult(f"{path} has schema {schema}, this version reads {SCHEMA}: upgrade")
+        if "sha256" in body and not vouched(body):
+            raise CorruptResult(
+                f"{path} has changed since it was written: delete it and run bench audit again"
+            )
         if failed:
             lines.append(f"{FLAG} on {source}: {judge}: {'; '.join(failed)}")
     return tuple(lines)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from statistics import fmean
 
-from alignment_bench.evaluation import AT_TASK, Evidence
-from alignment_bench.feedback import Judge
+from alignment_bench.evaluation import AT_TASK, VIEW, Evidence, Scores
+from alignment_bench.feedback import Judge, Seated, Verdict
 from alignment_bench.per_prompt import Answered, average, flatten
 
 
@@ -18,6 +18,12 @@ class Outcome:
     verdicts: tuple[float, ...]
     longer: tuple[float, ...]
     note: str
+    views: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    """mean verdicts of a judge of several members, had its votes been counted in another way"""
+
+    def by_view(self, metric: str) -> dict[str, Scores]:
+        """What an evaluator returns besides: the metric as each view would have it."""
+        return {f"{metric}{VIEW}{name}": Scores(values) for name, values in self.views.items()}
 
 
 def answers(evidence: Evidence) -> list[Answered]:
@@ -46,18 +52,27 @@ def others_than(base: Sequence[str], index: int) -> list[str]:
 def meet(judge: Judge, rows: Sequence[Answered], opponents: Sequence[Sequence[str]]) -> Outcome:
     """Each answer's mean over its opponents, averaged over the answers to a prompt; unparsed counts half."""
     pairs = [(row, other) for row, others in zip(rows, opponents, strict=True) for other in others]
-    verdicts = judge.compare(
+    asked = (
         [row.prompt for row, _ in pairs],
         [row.key for row, _ in pairs],
         [row.completion.text for row, _ in pairs],
         [other for _, other in pairs],
     )
-    values = iter(verdict.value if verdict.parsed else 0.5 for verdict in verdicts)
-    means = [fmean(next(values) for _ in others) for others in opponents]
+    views: Mapping[str, Sequence[Verdict]] = {}
+    if isinstance(judge, Seated):
+        verdicts, views = judge.compare_seated(*asked)
+    else:
+        verdicts = judge.compare(*asked)
+
+    def by_prompt(given: Sequence[Verdict]) -> tuple[float, ...]:
+        values = iter(verdict.value if verdict.parsed else 0.5 for verdict in given)
+        return average([fmean(next(values) for _ in others) for others in opponents], rows)
+
     longer = [
         len(row.completion.text) - fmean(map(len, others))
         for row, others in zip(rows, opponents, strict=True)
     ]
     unparsed = sum(not verdict.parsed for verdict in verdicts)
     note = f"{unparsed} of {len(verdicts)} verdicts could not be parsed; each counts half" if unparsed else ""
-    return Outcome(average(means, rows), average(longer, rows), note)
+    seen = {name: by_prompt(given) for name, given in views.items()}
+    return Outcome(by_prompt(verdicts), average(longer, rows), note, seen)

@@ -17,7 +17,7 @@ import evaluate
 from alignment_bench import registry
 from alignment_bench.completions import Completion
 from alignment_bench.errors import BadInput, NotApplicable, Problem
-from alignment_bench.evaluation import Evaluator
+from alignment_bench.evaluation import VIEW, Evaluator
 from alignment_bench.feedback import Judge
 from alignment_bench.labels import evaluator_part, parse_part, resolve_part
 from alignment_bench.prompts import Key, Message, Prompt
@@ -97,7 +97,11 @@ class EvaluatorMetric(evaluate.Metric):  # type: ignore[misc]
         judge = judge_for(keys, self._judge)
         evidence = evidence_of(asked, keys, specs, Given({}, {}), judge)
         scores = scores_of(self._label, self._evaluator, evidence)
-        found = {n: list(one.values) for n, one in scores.items() if not one.missing and n not in UNTOLD}
+        found = {
+            n: list(one.values)
+            for n, one in scores.items()
+            if not one.missing and n not in UNTOLD and VIEW not in n
+        }
         if not found:
             raise NotApplicable(
                 "; ".join(dict.fromkeys(one.missing for one in scores.values() if one.missing))

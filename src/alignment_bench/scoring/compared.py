@@ -14,7 +14,7 @@ from alignment_bench.comparison import Block, compare
 from alignment_bench.digests import digest
 from alignment_bench.evaluation import Evaluator, Scores
 from alignment_bench.prompts import Prompt
-from alignment_bench.table import block_rows
+from alignment_bench.tables.rows import block_rows
 
 KEPT = (
     "method", "metric", "unit", "better", "mean", "low", "high", "delta", "delta_low", "delta_high",
@@ -70,8 +70,8 @@ class Scored:
 
 def table(scored: Scored, format: str) -> str:
     """The table, ending with a newline."""
-    from alignment_bench.sheets import plain_sheet
-    from alignment_bench.table_layout import WIDTH, set_sheet
+    from alignment_bench.tables.formats import WIDTH, set_sheet
+    from alignment_bench.tables.sheets import plain_sheet
 
     block = scored.block()
     if format in ("text", "markdown"):

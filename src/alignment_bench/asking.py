@@ -50,6 +50,8 @@ class Asking:
         self._unusable: dict[Channel, list[str]] = {}
         """why answers of a teacher that is a language model were of no use"""
         self._answers: dict[Channel, int] = {}
+        self.jobs: dict[str, str] = {}
+        """key to kind of every job charged for"""
 
     @property
     def texts(self) -> list[str]:
@@ -76,6 +78,7 @@ class Asking:
         """Answers of the teacher, charged before it is asked."""
         self.ledger.authorise(channel, len(prompts))
         records, result = self._ask(channel, prompts, texts)
+        self.jobs[result.key] = "ask"
         self.ledger.charge(result.spend)
         return records
 
@@ -89,6 +92,7 @@ class Asking:
         found: list[dict[Channel, FeedbackRecord]] = [{} for _ in prompts]
         for channel in channels:
             records, result = self._ask(channel, prompts, texts, together=True)
+            self.jobs[result.key] = "ask"
             paid = channel == channels[0] or self.ledger.currency == "seconds"
             self.ledger.charge(result.spend if paid else replace(result.spend, calls=0))
             for one, record in zip(found, records, strict=True):

@@ -79,6 +79,8 @@ class Controller:
         self.asking = Asking(
             work, teacher, teacher_digest, examples, data_digest, ledger, seed, self.note, progress
         )
+        self.jobs = self.asking.jobs
+        """key to kind of every job charged for, so that the files behind the cell's numbers can be listed"""
         self._progress = progress
 
     @contextmanager
@@ -308,4 +310,5 @@ class Controller:
         return value
 
     def _charge(self, result: JobResult) -> None:
+        self.jobs[result.key] = result.folder.parent.name
         self.ledger.charge(result.spend)

@@ -21,6 +21,17 @@ def digest(value: Any) -> str:
     return hashlib.sha256(canonical(value).encode()).hexdigest()
 
 
+def vouched(body: Mapping[str, Any]) -> bool:
+    """Whether the `sha256` in a JSON object that was read is the digest of the rest of it.
+
+    What no digest can have been taken of (nan, half a character, endless nesting) is not.
+    """
+    try:
+        return digest({name: value for name, value in body.items() if name != "sha256"}) == body.get("sha256")
+    except (ValueError, RecursionError):
+        return False
+
+
 def digest_file(path: Path) -> str:
     """sha256 of a file's bytes, read in blocks."""
     with path.open("rb") as file:

@@ -101,6 +101,7 @@ class JobStore:
                 "spend": spend.to_json(),
                 "files": {str(f.relative_to(fresh)): digest_file(f) for f in _files(fresh)},
             }
+            record["sha256"] = digest(record)  # covers the inputs and the spend; the files have their own
             write_durably(fresh / "job.json", json.dumps(record, indent=1, ensure_ascii=False))
             os.replace(fresh, folder)
         except BaseException:

@@ -83,10 +83,20 @@ def _helper(name: str) -> ModuleType:
     return sys.modules[name]
 
 
+# by name, not as a fixture: tests make their data of it outside of functions
+_helper("made_cells")
+
+
 @pytest.fixture(scope="session")
 def small_world() -> ModuleType:
     """The module `small_world.py`."""
     return _helper("small_world")
+
+
+@pytest.fixture(scope="session")
+def figure_cells() -> ModuleType:
+    """The module `figure_cells.py`."""
+    return _helper("figure_cells")
 
 
 @pytest.fixture(scope="session")

@@ -82,7 +82,7 @@ class SmallWorld:
         with contextlib.redirect_stdout(printed):
             found = cli.main(["run", *self.argv(methods, *options)])
         assert found == code, f"exit code {found}: {printed.getvalue()}"
-        rows: list[dict[str, Any]] = json.loads(printed.getvalue())
+        rows: list[dict[str, Any]] = json.loads(printed.getvalue())["rows"]
         return rows
 
     def records(self, folder: Path | None = None) -> dict[str, CellRecord]:

@@ -217,7 +217,7 @@ def test_a_full_disk_breaks_off_cleanly(here: Path, capsys: pytest.CaptureFixtur
 
     capsys.readouterr()
     assert main([*shlex.split(command), "seeds=0,1"]) == 0
-    assert {row["n_seeds"] for row in json.loads(capsys.readouterr().out)} == {2}
+    assert {row["n_seeds"] for row in json.loads(capsys.readouterr().out)["rows"]} == {2}
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,7 @@ def rows_of(folder: Path, *argv: str) -> dict[tuple[str, str], dict[str, Any]]:
     """Rows of a run by (method, metric)."""
     out = folder / "table.json"
     assert cli.main(["run", f"results={folder / 'results'}", f"out={out}", *COMMON, *argv]) == 0
-    return {(row["method"], row["metric"]): row for row in json.loads(out.read_text("utf-8"))}
+    return {(row["method"], row["metric"]): row for row in json.loads(out.read_text("utf-8"))["rows"]}
 
 
 @pytest.fixture(scope="module")

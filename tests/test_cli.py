@@ -132,11 +132,12 @@ def test_run_returns_the_exit_code_of_the_work(tmp_path: Path, monkeypatch: pyte
 
 
 def test_table_prints_or_writes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
-    import alignment_bench.table as table
+    from alignment_bench.tables import page
 
-    monkeypatch.setattr(
-        table, "render", lambda results, format, filters: f"{results.name} {format} {dict(filters)}\n"
-    )
+    def render(results: Path, format: str, filters: dict[str, object], **asked: object) -> str:
+        return f"{results.name} {format} {dict(filters)}\n"
+
+    monkeypatch.setattr(page, "render", render)
     (tmp_path / "r").mkdir()
     assert main(["table", f"results={tmp_path / 'r'}", "format=csv", "seeds=0"]) == 0
     printed = capsys.readouterr().out

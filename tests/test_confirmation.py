@@ -154,9 +154,9 @@ def test_a_world_is_confirmed_on_only_by_what_a_commit_holds(
 
 def test_new_files_of_the_package_are_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     root = tmp_path / "checkout"
-    (root / "src" / "alignment_bench").mkdir(parents=True)
+    (root / "src" / "alignment_bench" / "provenance").mkdir(parents=True)
     (root / "methods" / "tuned").mkdir(parents=True)
-    module = root / "src" / "alignment_bench" / "provenance.py"
+    module = root / "src" / "alignment_bench" / "provenance" / "__init__.py"
     monkeypatch.setattr(provenance, "__file__", str(module))
     assert provenance.untracked() == (), "there is no checkout"
     for command in (["init", "-q"], ["config", "user.email", "a@b"], ["config", "user.name", "a"]):

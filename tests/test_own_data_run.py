@@ -47,7 +47,7 @@ def run(tmp_path: Path, model: Path, posts: Path, *argv: str) -> tuple[int, list
             *argv,
         ]
     )
-    return status, json.loads(out.read_text("utf-8"))
+    return status, json.loads(out.read_text("utf-8"))["rows"]
 
 
 def test_cross_fitting_scores_every_row_once_in_one_row_of_the_table(

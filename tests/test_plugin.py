@@ -125,7 +125,7 @@ def test_the_checks_find_faults(
 def test_its_method_teacher_and_evaluator_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     argv = "run methods=pick_best:comparisons=8 task=tldr teacher=overlap judge=gold evaluators=repetition"
     code = main([*argv.split(), "budget=20calls", f"results={tmp_path}", "format=json", "quiet=true"])
-    rows = json.loads(capsys.readouterr().out)
+    rows = json.loads(capsys.readouterr().out)["rows"]
     assert code == 0, [row["reason"] for row in rows]
     mine = [row for row in rows if row["method"] == "pick_best:comparisons=8"]
     assert [(row["metric"], row["teacher"], row["status"]) for row in mine] == [

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,11 @@ def by_row(rows: list[dict[str, Any]]) -> dict[tuple[str, str], dict[str, Any]]:
     return {(row["method"], row["metric"]): row for row in rows}
 
 
+def by_itself(rows: Iterable[dict[str, Any]]) -> dict[tuple[str, str], dict[str, Any]]:
+    """The same without the set that a method is tied in, which is a statement about the others as well."""
+    return by_row([{key: value for key, value in row.items() if key != "tied_set"} for row in rows])
+
+
 def essence(record: CellRecord) -> dict[str, Any]:
     """Everything about a cell but wall time, date and what it is called."""
     spends = (record.spend, record.test_spend)
@@ -51,7 +57,7 @@ def test_the_same_command_twice(small_tldr: Any, tmp_path: Path) -> None:
         env={**os.environ, "PYTHONHASHSEED": "77"},
     )
     assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout) == here
+    assert json.loads(done.stdout)["rows"] == here
     ours, theirs = small_tldr.records(), small_tldr.records(there)
     assert {k: essence(r) for k, r in ours.items()} == {k: essence(r) for k, r in theirs.items()}
     assert len({row["mean"] for row in here if row["metric"] == "quality"}) >= 4, "methods must differ"
@@ -66,7 +72,9 @@ def test_neither_order_nor_company_matters(small_tldr: Any, tmp_path: Path) -> N
     assert by_row(backwards) == together
     for method in METHODS[1:3]:
         alone = small_tldr.run(method, f"results={tmp_path / method}")
-        assert by_row(alone) == {k: row for k, row in together.items() if k[0] in ("base", method)}
+        assert by_itself(alone) == {
+            k: row for k, row in by_itself(together.values()).items() if k[0] in ("base", method)
+        }
         record = small_tldr.records(tmp_path / method)[method]
         assert essence(record) == essence(records[method])
 

@@ -56,13 +56,14 @@ def without_seconds(record: CellRecord) -> dict[str, Any]:
 def check_same(folder: Path) -> None:
     """The interrupted run's results are the uninterrupted one's, and nothing lies about."""
     tables = [json.loads((folder / f"{name}.json").read_text()) for name in ("whole", "broken")]
-    assert tables[0] == tables[1]
+    for part in ("rows", "verdicts", "alarms"):
+        assert tables[0][part] == tables[1][part]
     cells = [results.read_all(folder / name) for name in ("whole", "broken")]
     assert [unreadable for _, unreadable in cells] == [[], []]
     whole, broken = ({r.digest: without_seconds(r) for r in records} for records, _ in cells)
     assert whole == broken
     assert [cell["status"] for cell in whole.values()] == ["ok"] * len(whole)
-    assert len(whole) == len({row["method"] for row in tables[0]}) >= 4
+    assert len(whole) == len({row["method"] for row in tables[0]["rows"]}) >= 4
     jobs = folder / "broken" / "jobs"
     names = [
         {f"{f.parent.parent.name}-{f.parent.name}" for f in j.glob("*/*/job.json")} for j in both(folder)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from alignment_bench import data, data_sources, licences, registry, runtime, starts
+from alignment_bench import data, data_sources, licences, registry, runtime, starts, tracking
 from alignment_bench.budgets import Currency, amount_of
 from alignment_bench.casting import mute
 from alignment_bench.errors import BadInput, Problem
@@ -36,6 +36,7 @@ def unworkable(request: RunRequest) -> list[Problem]:
         problems += sandbox.unprotected(request.sandbox)
     problems += tuned.unusable(request.tuned, request.tasks)
     problems += unwritable("results", request.results)
+    problems += tracking.missing(request.tracker)
     if request.out is not None:
         problems += no_file("out", request.out)
     if request.init not in ("base", "sft"):
@@ -80,7 +81,14 @@ def _in_another_currency(budgets: Sequence[Budget], currency: Currency) -> list[
 
 def no_file(key: str, file: Path) -> list[Problem]:
     """Why a file cannot be written there, if it cannot."""
-    if file.is_dir():
+    try:
+        folder = file.is_dir()
+    except OSError as error:
+        return [Problem(key, f"is no usable path: {error.strerror}", f"choose another file with {key}=")]
+    if file.exists() and not os.access(file, os.W_OK):
+        what = f"{str(file)!r} may not be written to"
+        return [Problem(key, what, f"choose another file with {key}=")]
+    if folder:
         return [Problem(key, f"{str(file)!r} is a folder", f"name a file in it: {key}={file / 'table.txt'}")]
     return unwritable(key, file.parent)
 

@@ -1,6 +1,7 @@
 """The command line: verbs, help, and how errors leave. Every setting is `key=value`.
 
-Exit codes: 0 done, 1 a cell failed or the work broke off, 2 bad input, 130 interrupted.
+Exit codes: 0 done, 1 a cell failed, a regression, a file that changed, or the work broke off, 2 bad input,
+3 inconclusive, 130 interrupted.
 """
 
 from __future__ import annotations
@@ -21,8 +22,14 @@ alignment-bench {version}: alignment methods under the same tasks, teacher, budg
   bench run methods=ilf,ppo task=tldr     align, sample, score, compare; finished work is never repeated
   bench tune methods=ilf,ppo task=tldr    search hyperparameters, equally long for every method
   bench table [results=] [task=] ...      the table of what is stored
+  bench figures out=DIR [results=] ...    figures of what is stored, for papers, with their data
+  bench report out=FILE.html [results=]   one HTML file: the verdict, tables, figures, samples, provenance
   bench score SAMPLES.jsonl evaluators=   score a file of answers, whoever gave them
   bench list [GROUP]                      tasks, methods, evaluators, teachers, judges
+  bench baseline out=FILE                 keep what is stored as the baseline of later runs, or update one
+  bench check BASELINE.json [results=]    is a run worse than a stored baseline? a gate for CI
+  bench verify [results=]                 every file behind a number checked, samples scored again
+  bench paper out=DIR                     tables, figures, a methods paragraph and a manifest for publication
   bench audit PAIRS.jsonl judge=NAME      what a judge's verdicts are worth, on pairs that people labelled
   bench show NAME                         what a plugin is and every field it has
   bench show world                        the built-in world, and what is measured of its models
@@ -35,10 +42,13 @@ TABLE_HELP = """\
 bench table: prints stored results
 
   results=DIR    folder of everything stored (default results)
-  format=        text, markdown, csv, latex or json (default text)
+  format=        text, markdown, csv, latex, html or json (default text)
   out=FILE       write there instead of printing
   task= methods= model= data= world= budget= teacher= judge= seeds=
                  keep only what has one of these values
+  sweep=true     several budgets in one table, the budget in the rows' names
+  prices=        half or double: annotator time had every assumed price been so
+  judges=each    the same answers under every judge, each member of a panel, and a panel without each
 """
 LIST_HELP = """\
 bench list [GROUP] [format=json]: GROUP is tasks, methods, evaluators, teachers or judges
@@ -127,9 +137,16 @@ def _table(arguments: list[str]) -> int:
     from alignment_bench.config import parse_table
 
     request = parse_table(arguments)
-    from alignment_bench.table import render
+    from alignment_bench.tables.page import render
 
-    text = render(request.results, request.format, request.filters)
+    text = render(
+        request.results,
+        request.format,
+        request.filters,
+        sweep=request.sweep,
+        prices=request.prices,
+        judges=request.judges,
+    )
     if request.out is None:
         return _print(text)
     request.out.parent.mkdir(parents=True, exist_ok=True)
@@ -137,10 +154,46 @@ def _table(arguments: list[str]) -> int:
     return 0
 
 
+def _report(arguments: list[str]) -> int:
+    from alignment_bench.report.verb import report_command
+
+    return report_command(arguments)
+
+
+def _figures(arguments: list[str]) -> int:
+    from alignment_bench.figures.verb import figures_command
+
+    return figures_command(arguments)
+
+
 def _audit(arguments: list[str]) -> int:
     from alignment_bench.judging.audit_verb import audit_command
 
     return audit_command(arguments)
+
+
+def _baseline(arguments: list[str]) -> int:
+    from alignment_bench.gate.verbs import baseline_command
+
+    return baseline_command(arguments)
+
+
+def _check(arguments: list[str]) -> int:
+    from alignment_bench.gate.verbs import check_command
+
+    return check_command(arguments)
+
+
+def _verify(arguments: list[str]) -> int:
+    from alignment_bench.provenance.verbs import verify_command
+
+    return verify_command(arguments)
+
+
+def _paper(arguments: list[str]) -> int:
+    from alignment_bench.provenance.verbs import paper_command
+
+    return paper_command(arguments)
 
 
 def _score(arguments: list[str]) -> int:
@@ -196,6 +249,22 @@ def _help(words: list[str]) -> int:
         from alignment_bench.tuning.request import HELP as TUNE_HELP
 
         return _print(TUNE_HELP)
+    if words[0] in ("baseline", "check"):
+        from alignment_bench.gate.verbs import HELPS
+
+        return _print(HELPS[words[0]])
+    if words[0] in ("verify", "paper"):
+        from alignment_bench.provenance.verbs import HELPS as PROVENANCE_HELPS
+
+        return _print(PROVENANCE_HELPS[words[0]])
+    if words[0] == "report":
+        from alignment_bench.report.verb import HELP as REPORT_HELP
+
+        return _print(REPORT_HELP)
+    if words[0] == "figures":
+        from alignment_bench.figures.verb import help_text
+
+        return _print(help_text())
     if words[0] == "audit":
         from alignment_bench.judging.audit_verb import HELP as AUDIT_HELP
 
@@ -262,7 +331,13 @@ VERBS: Mapping[str, Callable[[list[str]], int]] = {
     "run": _run,
     "tune": _tune,
     "table": _table,
+    "figures": _figures,
+    "report": _report,
     "score": _score,
+    "baseline": _baseline,
+    "check": _check,
+    "verify": _verify,
+    "paper": _paper,
     "audit": _audit,
     "list": _list,
     "show": _show,

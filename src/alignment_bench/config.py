@@ -23,8 +23,9 @@ from alignment_bench.labels import ResolvedLabel, ResolvedPart, parse_labels, re
 from alignment_bench.licences import Terms
 from alignment_bench.registry import suggest
 from alignment_bench.task import TaskOptions
+from alignment_bench.tracking import Tracker
 
-TableFormat = Literal["text", "markdown", "csv", "latex", "json"]
+TableFormat = Literal["text", "markdown", "csv", "latex", "html", "json"]
 
 _DECODING_LIMITS: Mapping[str, Mapping[str, float]] = {
     "temperature": {"min": 0},
@@ -92,6 +93,8 @@ class RunRequest:
     """exit with 1 where a control raises an alarm"""
     quiet: bool = False
     """no progress on the terminal, only the table"""
+    tracker: Tracker = "none"
+    """where finished cells are mirrored to: none or trackio, which must be installed"""
 
     def recorded(self) -> dict[str, Any]:
         """The request as JSON can hold it, for the record of the run."""
@@ -118,6 +121,12 @@ class TableRequest:
     format: TableFormat = "text"
     out: Path | None = None
     filters: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    sweep: bool = False
+    """blocks that differ in nothing but the budget as one, the budget in the rows' names"""
+    prices: Literal["half", "double"] | None = None
+    """annotator time at half or double the prices that nobody measured"""
+    judges: Literal["each"] | None = None
+    """the same answers under each judge, each member of a panel, and a panel without each"""
 
 
 _PLAIN = (
@@ -137,6 +146,7 @@ _PLAIN = (
     "sandbox",
     "strict",
     "quiet",
+    "tracker",
 )
 _KEY_OF_FIELD = {"labels": "methods", "tasks": "task", "budgets": "budget"}
 _DOTTED = ("decoding", "task_options")
@@ -194,13 +204,13 @@ def parse_table(argv: Sequence[str]) -> TableRequest:
     problems: list[Problem] = []
     given = pairs(argv, problems)
     filters: dict[str, tuple[str, ...]] = {}
+    options = [one.name for one in dataclasses.fields(TableRequest) if one.name != "filters"]
     for key in given:
         if key in FILTERS:
             filters[key] = listed(key, given[key], problems)
-        elif key not in ("results", "format", "out"):
-            fix = suggest(key, (*FILTERS, "results", "format", "out"))
-            problems.append(Problem(key, "is no key of bench table", fix))
-    plain = {k: v for k, v in given.items() if k in ("results", "format", "out")}
+        elif key not in options:
+            problems.append(Problem(key, "is no key of bench table", suggest(key, (*FILTERS, *options))))
+    plain = {k: v for k, v in given.items() if k in options}
     request = TableRequest(**values(TableRequest, plain, "", problems), filters=filters)
     if not os.path.isdir(request.results):  # False, and no error, for what can be no path at all
         fix = "name the results= folder of an earlier bench run"

@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from alignment_bench import results, sandbox, starts, table, workers
+from alignment_bench import results, sandbox, starts, tracking, workers
 from alignment_bench.aligning import align
 from alignment_bench.config import RunRequest
 from alignment_bench.controller import Controller
@@ -42,6 +42,8 @@ from alignment_bench.recording import (
 )
 from alignment_bench.results import CellRecord, Status, StoredSample
 from alignment_bench.runtime import activate
+from alignment_bench.tables.alarms import control_alarm
+from alignment_bench.tables.page import Options, render_records
 from alignment_bench.tuning import tuned
 from alignment_bench.work import Work
 
@@ -63,7 +65,9 @@ def run(request: RunRequest) -> int:
     if any(setting.executes for setting in plan.settings):
         open_sandbox(request)
     with writing_to(request.results):
-        return show(request, carry_out(request, cells, reporter))
+        records = carry_out(request, cells, reporter)
+        tracking.mirror(request.tracker, request.results, records)
+        return show(request, records)
 
 
 def carry_out(request: RunRequest, cells: Sequence[Cell], reporter: Reporter) -> list[CellRecord]:
@@ -183,7 +187,7 @@ def do(cell: Cell, reporter: Hearer) -> tuple[CellRecord, list[StoredSample]]:
         measures=dict(controller.measures),
         notes=tuple(controller.notes),
         seconds=time.perf_counter() - clock,
-        code={**blank.code, "traceback": trace} if trace else blank.code,
+        code={**blank.code, "jobs": controller.jobs, **({"traceback": trace} if trace else {})},
     )
     return ended, []
 
@@ -231,6 +235,7 @@ def finish(
             "policy": aligned.policy.digest,
             "policy_folder": starts.place_of(aligned.policy.folder, setting.request.results),
             "samples": keys,
+            "jobs": controller.jobs,
         },
     )
     return record, stored_samples(panel, samples)
@@ -290,13 +295,14 @@ def panel_of(cell: Cell, host: Host | None = None) -> Panel:
 def show(request: RunRequest, records: Sequence[CellRecord]) -> int:
     """Prints or writes the table; 1 where a cell failed, or where strict=true and the control alarm fires."""
     records = cards.marked(records, request.results)
-    text = table.render_records(records, request.format)
+    options = Options(sweep=len(request.budgets) > 1)
+    text = render_records(records, request.format, options=options)
     if request.out is None:
         print(text, end="")
     else:
         request.out.write_text(text, "utf-8")
     failed = any(record.status == "failed" for record in records)
-    alarmed = request.strict and table.control_alarm(records) != ""
+    alarmed = request.strict and control_alarm(records) != ""
     return 1 if failed or alarmed else 0
 
 

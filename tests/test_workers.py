@@ -97,6 +97,14 @@ def test_as_many_workers_as_fit(monkeypatch: pytest.MonkeyPatch) -> None:
     assert workers.count(0, cells_like(100)) == 1
 
 
+def test_threads_in_each_other_s_way_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(workers, "_cores", lambda: 4)
+    assert workers.crowded(2, cells_like(4, threads=2)) == ""
+    assert workers.crowded(3, cells_like(4, threads=2)).startswith("3 workers of 2 threads on 4 cores")
+    assert workers.crowded(9, cells_like(4, threads=1)) == "", "one thread each only takes turns"
+    assert workers.crowded(3, cells_like(4, threads=2, device="cuda")) == ""
+
+
 @pytest.mark.parametrize("task", [n for n in registry.shipped("tasks") if registry.load("tasks", n).builtin])
 def test_cells_travel(task: str, tmp_path: Path) -> None:
     plan = make_plan(parse(["methods=sft,best_of_n", f"task={task}", f"results={tmp_path}"]), print)

@@ -87,6 +87,8 @@ def carry_out(request: RunRequest, cells: Sequence[Cell], reporter: Reporter) ->
     with reporter.running():
         if crew > 1:
             reporter.say(f"{len(left)} cells to do, by {crew} worker processes")
+            if remark := workers.crowded(crew, left):
+                reporter.say(remark)
             done = workers.spread(request, left, crew, reporter)
             found |= {cell.digest: record for cell, record in zip(left, done, strict=True)}
         else:

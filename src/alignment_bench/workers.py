@@ -97,12 +97,29 @@ def count(asked: int, cells: Sequence[Cell]) -> int:
     return min(asked or min((_fitting(cell) for cell in cells), default=1), most)
 
 
+def crowded(crew: int, cells: Sequence[Cell]) -> str:
+    """A remark where so many workers were asked for that their threads wait for each other; else empty.
+
+    Threads that spin for cores which others hold made two SmolLM2 workers of two threads several times
+    slower on two cores than two of one thread.
+    """
+    on_cpu = [cell.setting.runtime.threads for cell in cells if cell.setting.runtime.device == "cpu"]
+    threads = max(on_cpu, default=1)
+    if threads == 1 or crew * threads <= _cores():
+        return ""
+    return f"{crew} workers of {threads} threads on {_cores()} cores get in each other's way: add threads=1"
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def _fitting(cell: Cell) -> int:
     """How many processes can run cells like this side by side on this machine."""
     runtime, source = cell.setting.runtime, cell.setting.source
     if runtime.device != "cpu":
         return 1
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    cores = _cores()
     memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     return max(1, min(cores // runtime.threads, int(memory / (LIBRARIES + COPIES * 4 * source.parameters))))
 

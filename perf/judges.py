@@ -71,6 +71,9 @@ def row(card: dict[str, Any]) -> str:
 def page(files: dict[str, dict[str, Any]]) -> str:
     """The page of all audits by file and judge."""
     parts = [HEAD]
+    cards = [one["judge"] for by_judge in files.values() for one in by_judge.values() if "judge" in one]
+    parts += [f"- {caption}" for caption in {card["judge"]: card["caption"] for card in cards}.values()]
+    parts.append("")
     for by_judge in files.values():
         done = [one for one in by_judge.values() if "judge" in one]
         reasons = [f"- `{name}`: {one['reason']}" for name, one in by_judge.items() if "reason" in one]

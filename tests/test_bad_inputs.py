@@ -253,3 +253,15 @@ def test_a_csv_row_that_does_not_fit_its_header_is_refused_by_number(
     Path("uneven.csv").write_text(f"prompt,reference\na post,a reference\n{row}\n", "utf-8")
     assert main(["run", "methods=sft", "task=tldr", "model=smollm2", "task.data=uneven.csv"]) == 2
     assert "row 2" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("verb", ["table", "figures", "report", "paper", "baseline"])
+def test_every_verb_reads_a_filter_alike(
+    verb: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What is stored is picked by the same keys everywhere, with the same mistakes told at once."""
+    out = f"out={tmp_path / 'new'}"
+    assert main([verb, f"results={tmp_path}", out, "methods=a,,b", "task=x,x"]) == 2
+    told = capsys.readouterr().err
+    assert "methods: 'a,,b' has an empty element" in told
+    assert "task: 'x' is given twice" in told

@@ -12,8 +12,9 @@ from alignment_bench.checks import unwritable
 from alignment_bench.comparison import BASE, compare, pick
 from alignment_bench.config import pairs
 from alignment_bench.config_values import FILTERS
+from alignment_bench.config_values import listed as elements_of
 from alignment_bench.errors import BadInput, Problem
-from alignment_bench.fields import Unsuitable, split, values
+from alignment_bench.fields import values
 from alignment_bench.figures.draw import FIGURES, FORMATS, INDEX, Drawn, draw
 from alignment_bench.registry import suggest
 
@@ -51,22 +52,15 @@ def parse_figures(arguments: Sequence[str]) -> FiguresRequest:
     """The request of `bench figures`. Raises one BadInput with all that is wrong with the arguments."""
     problems: list[Problem] = []
     given = pairs(arguments, problems)
-    lists: dict[str, tuple[str, ...]] = {}
-    for key, value in given.items():
-        if key in (*FILTERS, "names", "format"):
-            try:
-                lists[key] = tuple(part.strip() for part in split(value))
-            except Unsuitable as error:
-                problems.append(Problem(key, str(error), error.fix))
+    lists = {
+        key: elements_of(key, value, problems)
+        for key, value in given.items()
+        if key in (*FILTERS, "names", "format")
+    }
     for key in given:
         if key not in (*FILTERS, *_KEYS):
             fix = suggest(key, (*FILTERS, *_KEYS))
             problems.append(Problem(key, "is no key of bench figures", fix))
-    for key, parts in lists.items():
-        if not all(parts):
-            problems.append(Problem(key, f"{given[key]!r} has an empty element", "remove the extra comma"))
-        for repeated in sorted({part for part in parts if part and parts.count(part) > 1}):
-            problems.append(Problem(key, f"{repeated!r} is given twice", "keep one of the two"))
     for one in lists.get("format", ()):
         if one and one not in FORMATS:
             problems.append(Problem("format", f"{one!r} is no format of a figure", suggest(one, FORMATS)))

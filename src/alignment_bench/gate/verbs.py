@@ -11,9 +11,9 @@ from typing import Any, Literal
 
 from alignment_bench.checks import no_file
 from alignment_bench.config import pairs
-from alignment_bench.config_values import FILTERS
+from alignment_bench.config_values import FILTERS, listed
 from alignment_bench.errors import BadInput, Problem
-from alignment_bench.fields import Unsuitable, elements, split, values
+from alignment_bench.fields import values
 from alignment_bench.gate.margins import Margin, parse_margin
 from alignment_bench.registry import suggest
 
@@ -211,9 +211,9 @@ def _parsed(
     found: dict[str, Any] = {"filters": {}}
     for key, text in given.items():
         if key in FILTERS:
-            found["filters"][key] = _listed(key, split, text, problems)
+            found["filters"][key] = listed(key, text, problems)
         elif key == "metrics":
-            found["metrics"] = _listed(key, elements, text, problems)
+            found["metrics"] = listed(key, text, problems)
         elif key == "margin":
             found["margin"] = parse_margin(text, problems)
         elif key not in own:
@@ -226,14 +226,3 @@ def _parsed(
         problems.append(Problem("results", f"there is no folder {str(results)!r}", fix))
     problems.extend(no_file("out", found["out"]) if "out" in found else ())
     return found
-
-
-def _listed(key: str, parts_of: Any, text: str, problems: list[Problem]) -> tuple[str, ...]:
-    try:
-        parts = tuple(part.strip() for part in parts_of(text))
-    except Unsuitable as error:
-        problems.append(Problem(key, str(error), error.fix))
-        return ()
-    if not all(parts):
-        problems.append(Problem(key, f"{text!r} has an empty element", "remove the extra comma"))
-    return parts

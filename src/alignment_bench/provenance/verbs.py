@@ -11,9 +11,9 @@ from typing import Any, Literal
 
 from alignment_bench.checks import no_file, unwritable
 from alignment_bench.config import pairs
-from alignment_bench.config_values import FILTERS
+from alignment_bench.config_values import FILTERS, listed
 from alignment_bench.errors import BadInput, Problem
-from alignment_bench.fields import Unsuitable, split, values
+from alignment_bench.fields import values
 from alignment_bench.registry import suggest
 
 VERIFY_HELP = """\
@@ -75,9 +75,9 @@ def parse_verify(arguments: Sequence[str]) -> VerifyRequest:
     found = values(VerifyRequest, {key: given[key] for key in known if key in given}, "", problems)
     _need_folder(found, problems)
     problems.extend(no_file("out", found["out"]) if "out" in found else ())
-    if (listed := found.get("manifest")) is not None and not os.path.isfile(listed):
+    if (named := found.get("manifest")) is not None and not os.path.isfile(named):
         fix = "name a manifest.json that bench paper wrote"
-        problems.append(Problem("manifest", f"there is no file {str(listed)!r}", fix))
+        problems.append(Problem("manifest", f"there is no file {str(named)!r}", fix))
     if problems:
         raise BadInput(problems)
     return VerifyRequest(**found)
@@ -96,13 +96,7 @@ def parse_paper(arguments: Sequence[str]) -> PaperRequest:
     elif "out" in found:
         problems.extend(unwritable("out", found["out"]))
     _need_folder(found, problems)
-    filters = {}
-    for key in FILTERS:
-        if key in given:
-            try:
-                filters[key] = tuple(part.strip() for part in split(given[key]))
-            except Unsuitable as error:
-                problems.append(Problem(key, str(error), error.fix))
+    filters = {key: listed(key, given[key], problems) for key in FILTERS if key in given}
     if problems:
         raise BadInput(problems)
     return PaperRequest(**found, filters=filters)

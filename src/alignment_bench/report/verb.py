@@ -9,9 +9,9 @@ from pathlib import Path
 
 from alignment_bench.checks import no_file
 from alignment_bench.config import pairs
-from alignment_bench.config_values import FILTERS
+from alignment_bench.config_values import FILTERS, listed
 from alignment_bench.errors import BadInput, Problem
-from alignment_bench.fields import Unsuitable, split, values
+from alignment_bench.fields import values
 from alignment_bench.registry import suggest
 
 HELP = """\
@@ -52,13 +52,7 @@ def parse_report(arguments: Sequence[str]) -> ReportRequest:
     if not os.path.isdir(request.results):  # False, and no error, for what can be no path at all
         fix = "name the results= folder of a bench run"
         problems.append(Problem("results", f"there is no folder {str(request.results)!r}", fix))
-    filters = {}
-    for key in FILTERS:
-        if key in given:
-            try:
-                filters[key] = tuple(part.strip() for part in split(given[key]))
-            except Unsuitable as error:
-                problems.append(Problem(key, str(error), error.fix))
+    filters = {key: listed(key, given[key], problems) for key in FILTERS if key in given}
     if problems:
         raise BadInput(problems)
     return ReportRequest(request.out, request.results, filters)

@@ -35,12 +35,15 @@ class Case:
     options: tuple[str, ...] = ()
     shortest: bool = False
     """take the shortest rows, not the first"""
+    skipped: int = 0
+    """rows at the start of the file that the task's source does not use"""
     needs: str = ""
     """a package that the task's teacher or judge needs"""
 
 
 CASES = (
-    Case("code", "mbpp_sanitized.jsonl", "pass_at_1", "24calls", ("teacher=tests",)),
+    # MBPP's task ids to 10 are kept for few-shot prompts
+    Case("code", "mbpp_sanitized.jsonl", "pass_at_1", "24calls", ("teacher=tests",), skipped=5),
     Case(
         "dialogue",
         "hh_rlhf_harmless_base_test.jsonl",
@@ -77,7 +80,7 @@ def rows_of(case: Case, folder: Path) -> str:
     path = Path(os.environ["ALIGNMENT_BENCH_VALIDATION_DATA"]) / case.file
     if not path.is_file():
         pytest.skip(f"{case.file} is not in the folder of published data")
-    lines = [line for line in path.read_text("utf-8").split("\n") if line.strip()]
+    lines = [line for line in path.read_text("utf-8").split("\n") if line.strip()][case.skipped :]
     lines = sorted(lines, key=len) if case.shortest else lines
     (folder / "rows.jsonl").write_text("\n".join(lines[: TRAIN + TEST]) + "\n", "utf-8")
     return str(folder / "rows.jsonl")

@@ -21,6 +21,7 @@ from alignment_bench.feedback import Verdict
 from alignment_bench.judges.panel import Panel
 from alignment_bench.results import CellRecord, write_cell
 from alignment_bench.tables.page import Options, render, render_records
+from alignment_bench.tables.spend import spend_columns, spend_rows
 from alignment_bench.tables.standing import letter, letters
 
 SMOKE = {"budget": "smoke", "budget_amount": 9000.0}
@@ -352,3 +353,17 @@ def test_a_judge_whose_source_changed_is_left_out_and_said() -> None:
     assert "left out, its source changed between cells: own" in " ".join(
         render_records(records, "text", (), Options(judges="each")).split()
     )
+
+
+def test_spend_of_a_cross_fit_is_that_of_one_training() -> None:
+    one = cell("ilf")
+    amount = one.budget_amount
+    folds = [
+        cell("ilf", fold=fold, folds=2, prompt_ids=tuple(f"f{fold}-{name}" for name in one.prompt_ids))
+        for fold in range(2)
+    ]
+    (block,) = compare(folds)
+    shown = dict(spend_columns(block))
+    assert shown["used"] == ["100%"]
+    assert shown["hours"] == [f"{amount / 3600:.2f}"]
+    assert spend_rows([block])[0]["spend"]["acts"] == {"critique": 300.0}

@@ -8,8 +8,8 @@ from typing import Any
 from alignment_bench.comparison import Block, Line
 
 SPEND = (
-    "spend is a mean over seeds: tokens sampled and trained on, seconds of wall time; test: tokens sampled, "
-    "GFLOPs and seconds to answer the test prompts"
+    "spend is that of one training, a mean over seeds and folds: tokens sampled and trained on, seconds of "
+    "wall time; test: tokens sampled, GFLOPs and seconds to answer the test prompts"
 )
 Columns = list[tuple[str, list[str]]]
 """columns as header and cells"""
@@ -18,7 +18,7 @@ _KEYS = ("annotator_seconds", "calls", "words", "tokens_generated", "tokens_trai
 
 
 def spend_columns(block: Block) -> Columns:
-    """What each line cost, as the mean over its seeds of the sum over folds."""
+    """What one training of each line cost: the mean over its seeds and folds, each with its own budget."""
     seconds = block.setting.currency == "seconds"
     spends = [mean_spend(line, "spend") for line in block.lines]
     tests = [mean_spend(line, "test_spend") for line in block.lines]
@@ -65,15 +65,14 @@ def spend_rows(blocks: Sequence[Block]) -> list[dict[str, Any]]:
 
 
 def mean_spend(line: Line, name: str) -> dict[str, float]:
-    """`spend` or `test_spend` of a line: mean over seeds of the sum over folds; acts as `acts/CHANNEL`."""
+    """`spend` or `test_spend` of a line's mean training, over seeds and folds; acts as `acts/CHANNEL`."""
     totals: dict[str, float] = {}
     cells = [cell for cell in line.cells if cell.seed in line.seeds] or line.cells
-    seeds = len({cell.seed for cell in cells})
     for cell in cells:
         stored: Mapping[str, Any] = getattr(cell, name)
         flat = {f"acts/{channel}": count for channel, count in stored.get("acts", {}).items()}
         for key, value in (flat | {key: stored[key] for key in stored if key != "acts"}).items():
-            totals[key] = totals.get(key, 0.0) + float(value) / seeds
+            totals[key] = totals.get(key, 0.0) + float(value) / len(cells)
     return totals
 
 

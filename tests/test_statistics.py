@@ -10,16 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from alignment_bench.statistics import (
-    ONE_RUN,
-    TWO_RUNS,
-    Array,
-    holm,
-    interval,
-    p_value,
-    paired,
-    paired_each,
-)
+from alignment_bench.p_values import holm, p_value
+from alignment_bench.statistics import ONE_RUN, TWO_RUNS, Array, interval, paired, paired_each
 
 
 def draw(seed: int, seeds: int, prompts: int) -> Array:
@@ -255,7 +247,9 @@ def test_no_variation_is_not_certainty() -> None:
     base = draw(11, 3, 9)
     shifted = paired(base + 0.1, base)
     assert (shifted.low, shifted.high) == (None, None)
-    assert p_value(shifted) == 0.0
+    # the same difference on every prompt: as much as that many coins that agree, never certainty
+    assert p_value(shifted) == pytest.approx(2 * 0.5**3)
+    assert p_value(paired(base[:1] + 0.1, base[:1])) == pytest.approx(2 * 0.5**9)
     assert p_value(paired(base, base)) == 1.0
 
 

@@ -14,7 +14,8 @@ from statsmodels.stats.contingency_tables import mcnemar as their_mcnemar
 from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.proportion import proportion_confint
 
-from alignment_bench.statistics import holm, interval, p_value, paired
+from alignment_bench.p_values import holm, p_value
+from alignment_bench.statistics import interval, paired
 from alignment_bench.verdicts.comparisons import CLUSTERED, MCNEMAR, PERMUTATION, TWO_WAY, contrast
 from alignment_bench.verdicts.exact import mcnemar, mcnemar_mde, mcnemar_power, newcombe, sign_flip, wilson
 

@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
-from math import exp, log, sqrt
+from math import sqrt
 from typing import Any
 
 import numpy as np
@@ -34,9 +34,6 @@ POWER = 0.8
 
 CANCELLED = 1e-5
 """a sum of squares this small beside those that it is the difference of has lost digits"""
-
-LEAST_P = 1e-30
-"""p-values of two-way intervals are not worked out below this, only bounded"""
 
 
 @dataclass(frozen=True)
@@ -173,46 +170,6 @@ def paired_each(
     return found
 
 
-def p_value(estimate: Interval) -> float | None:
-    """Two-sided p-value of the hypothesis that the true mean is 0; None where there is no standard error.
-
-    It is the level at which the interval of that level just reaches 0.
-    """
-    mean = estimate.mean
-    if mean is None or estimate.se is None:
-        return None
-    if mean == 0 or estimate.df is None:
-        return 1.0 if mean == 0 else 0.0
-    from scipy.optimize import brentq
-    from scipy.special import stdtr, stdtrit
-
-    ratio = abs(mean) / estimate.se
-    terms = estimate.terms or ((estimate.se**2, estimate.df),)
-    bounds = [float(2 * stdtr(df, -ratio)) for _, df in terms]
-    least, most = min(bounds), max(bounds)
-    if least == most or most < LEAST_P:
-        return most
-
-    def beyond(log_p: float) -> float:
-        reach = sum(variance * float(stdtrit(df, exp(log_p) / 2)) ** 2 for variance, df in terms)
-        return log(reach) - 2 * log(abs(mean))
-
-    low, high = log(max(least, LEAST_P)), log(most)
-    if beyond(low) <= 0:
-        return exp(low)
-    return float(exp(brentq(beyond, low, high, xtol=1e-12))) if beyond(high) < 0 else most
-
-
-def holm(p_values: Sequence[float]) -> list[float]:
-    """Holm's adjusted p-values, in the order given: at most the level's share of families errs at all."""
-    adjusted = [0.0] * len(p_values)
-    worst = 0.0
-    for rank, index in enumerate(sorted(range(len(p_values)), key=lambda one: p_values[one])):
-        worst = max(worst, min(1.0, p_values[index] * (len(p_values) - rank)))
-        adjusted[index] = worst
-    return adjusted
-
-
 def _checked(values: Array) -> Array:
     scores = np.asarray(values, dtype=np.float64)
     if scores.ndim != 2:
@@ -232,13 +189,12 @@ def _cluster_table(scores: Array, members: NDArray[np.intp], groups: int) -> Arr
     Totals of deviations from the seed's mean, so that a large cluster is not far from a small one merely
     by having more members; with one prompt a cluster this is the table of scores.
     """
-    seeds, prompts = scores.shape
+    prompts = scores.shape[1]
     if groups == prompts:
         return scores
     centre = scores.mean(axis=1, keepdims=True)
-    totals = np.zeros((groups, seeds))
-    np.add.at(totals, members, (scores - centre).T)
-    table: Array = centre + (groups / prompts) * totals.T
+    totals = np.stack([np.bincount(members, row, groups) for row in scores - centre])
+    table: Array = centre + (groups / prompts) * totals
     return table
 
 

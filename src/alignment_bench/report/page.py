@@ -58,7 +58,7 @@ def render(results: Path, filters: Mapping[str, tuple[str, ...]]) -> str:
     shown = whole if chosen is None else [pick(block, {*chosen, BASE}) for block in whole]
     titles = _titles(whole)
     parts = [
-        Part(title, block, standing(every, raised))
+        Part(title, block, standing(every, raised, len(block.lines)))
         for title, block, every in zip(titles, shown, whole, strict=True)
         if block.lines
     ]

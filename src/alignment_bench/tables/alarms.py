@@ -6,8 +6,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from alignment_bench.comparison import CONTROL, Block, compare, is_control
+from alignment_bench.p_values import holm, no_spread, p_value
 from alignment_bench.results import CellRecord
-from alignment_bench.statistics import Interval, holm, p_value
+from alignment_bench.statistics import Interval
 
 ALARM_LEVEL = 0.01
 """family-wise error rate at which a control that differs from base raises the alarm"""
@@ -57,8 +58,13 @@ def _tested(blocks: Sequence[Block]) -> list[tuple[Block, str, str, Interval, fl
         for line in block.lines
         if is_control(line.label)
         for name, estimate in line.estimates.items()
-        if estimate.delta is not None and (p := p_value(estimate.delta)) is not None
+        if estimate.delta is not None and (p := _p(estimate.delta)) is not None
     ]
+
+
+def _p(delta: Interval) -> float | None:
+    # a control trains nothing: where all its differences are one number, prompts are what is drawn anew
+    return no_spread(delta.n_clusters) if delta.mean and delta.se == 0 else p_value(delta)
 
 
 def control_alarm(records: Iterable[CellRecord]) -> str:

@@ -22,7 +22,8 @@ from alignment_bench.tables.standing import letters
 
 LEGEND = (
     "the same answers under each judge: mean [95 % interval], then the tied sets under that judge (Holm over "
-    "all its pairs of methods); only: what that member alone says; without: what the others decide"
+    "all its pairs of methods); only: what that member alone says; without: what the others decide; "
+    "best set: the methods that may be the best"
 )
 
 
@@ -67,14 +68,17 @@ def _sheets(
 def _sheet(
     setting: Setting, column: Column, blocks: dict[str, Block], left: Sequence[str], width: int
 ) -> tuple[Sheet, dict[str, Any]]:
-    from alignment_bench.verdicts import tied_sets
+    from alignment_bench.verdicts import may_be_best, pairs
+    from alignment_bench.verdicts.ties import means, sets_of
 
     labels = list(dict.fromkeys(line.label for block in blocks.values() for line in block.lines))
     columns: Columns = []
     best: dict[str, list[str]] = {}
     body: dict[str, Any] = {}
     for judge, block in blocks.items():
-        sets = [one.labels for one in tied_sets(block, column)] if column.better != "neither" else []
+        judged = column.better != "neither"
+        compared, found = (pairs(block, column), means(block, column)) if judged else ((), {})
+        sets = [one.labels for one in sets_of(found, compared, column, 0.95)]
         marks = letters(sets)
         values = {line.label: line.estimates[column.name].value for line in block.lines}
         written = written_column([values.get(label) for label in labels])
@@ -83,9 +87,11 @@ def _sheet(
         ]
         columns.append((judge, cells))
         # a set has no order of its own: by mean it would differ between judges that agree
-        leaders = [label for label in labels if sets and label in sets[0]]
+        may = may_be_best(found, compared, column).labels
+        leaders = [label for label in labels if label in may]
         best.setdefault(", ".join(leaders) or "nobody", []).append(judge)
         body[judge] = {
+            "may_be_best": leaders,
             "tied_sets": [list(one) for one in sets],
             "methods": {
                 label: {"mean": value.mean, "low": value.low, "high": value.high}

@@ -138,7 +138,7 @@ def render_records(
     shown = whole if options.labels is None else [pick(block, options.labels) for block in whole]
     kept = [one for one in zip(whole, shown, strict=True) if one[1].lines]
     raised = alarms([block for block, _ in kept])
-    parts = [_Part(*one, standing(one[0], raised)) for one in kept]
+    parts = [_Part(*one, standing(one[0], raised, len(one[1].lines))) for one in kept]
     blocks = [part.shown for part in parts]
     more = _More(
         across(blocks, width),

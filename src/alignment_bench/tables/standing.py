@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
@@ -11,11 +11,15 @@ from alignment_bench.comparison import Block, Column, Line
 
 if TYPE_CHECKING:
     from alignment_bench.tables.alarms import Alarm
-    from alignment_bench.verdicts import TiedSet
+    from alignment_bench.verdicts import AgainstBase, BestSet, TiedSet
 
 TIED = (
     "tied set, of {metric}: methods that share a letter are not told apart ({how}); a holds the best mean. "
     "Sharing a letter is no proof of being equal"
+)
+PICKED = (
+    "the verdict, its tied sets and every adjustment are of all {all} methods that are stored, of which "
+    "{shown} are shown"
 )
 
 
@@ -32,7 +36,9 @@ class Standing:
     """between two methods of the block, median over pairs"""
     tied: tuple[TiedSet, ...] = ()
     legend: str = ""
-    """what the letters mean and which tests they rest on"""
+    """what the letters mean, which tests they rest on, and whose verdict it is where not all are shown"""
+    best: BestSet | None = None
+    against_base: AgainstBase | None = None
 
     def by_metric(self) -> dict[tuple[str, str], str]:
         """Letters by method and metric."""
@@ -41,8 +47,8 @@ class Standing:
         )
 
 
-def standing(block: Block, raised: Sequence[Alarm] | None = None) -> Standing:
-    """The verdict of a whole block, before lines are picked from it; `raised` as in `verdict`."""
+def standing(block: Block, raised: Sequence[Alarm] | None = None, shown: int | None = None) -> Standing:
+    """The verdict of a whole block, before `shown` of its lines are picked; `raised` as in `verdict`."""
     from alignment_bench.verdicts import verdict
 
     found = verdict(block, raised=raised)
@@ -56,6 +62,8 @@ def standing(block: Block, raised: Sequence[Alarm] | None = None) -> Standing:
         if untested and tests:
             how += f"; {untested} pairs could not be tested and count as tied"
         legend = TIED.format(metric=found.column.name, how=how)
+    if shown is not None and shown < len(block.lines):
+        legend = "; ".join(filter(None, (legend, PICKED.format(all=len(block.lines), shown=shown))))
     return Standing(
         found.column,
         letters([one.labels for one in found.tied]),
@@ -64,6 +72,8 @@ def standing(block: Block, raised: Sequence[Alarm] | None = None) -> Standing:
         found.mde,
         found.tied,
         legend,
+        found.best,
+        found.against_base,
     )
 
 
@@ -109,6 +119,9 @@ def as_json(place: int, found: Standing) -> dict[str, Any]:
             {"letter": letter(rank), "methods": list(one.labels), "means": list(one.means)}
             for rank, one in enumerate(found.tied)
         ],
+        "may_be_best": list(found.best.labels) if found.best else None,
+        "ruled_out": list(found.best.ruled_out) if found.best else None,
+        "against_base": asdict(found.against_base) if found.against_base else None,
         "detectable": found.mde,
         "legend": found.legend,
     }

@@ -6,16 +6,19 @@ tasks at once, and `at_prices` what a verdict per annotator hour owes to assumed
 """
 
 from alignment_bench.verdicts.across_tasks import Aggregate, NoCommonMean, iqm, probability_of_improvement
+from alignment_bench.verdicts.best import BestSet, may_be_best
 from alignment_bench.verdicts.budget_prices import PricedLine, Prices, at_prices
 from alignment_bench.verdicts.comparisons import Pair, against, pairs
 from alignment_bench.verdicts.main import main_column
-from alignment_bench.verdicts.sentences import Verdict, verdict
+from alignment_bench.verdicts.sentences import AgainstBase, Verdict, verdict
 from alignment_bench.verdicts.strengths import Strength, bradley_terry
 from alignment_bench.verdicts.ties import TiedSet, tied_sets
 from alignment_bench.verdicts.wins import WinMatrix, win_matrix
 
 __all__ = [
+    "AgainstBase",
     "Aggregate",
+    "BestSet",
     "NoCommonMean",
     "Pair",
     "PricedLine",
@@ -29,6 +32,7 @@ __all__ = [
     "bradley_terry",
     "iqm",
     "main_column",
+    "may_be_best",
     "pairs",
     "probability_of_improvement",
     "tied_sets",

@@ -13,7 +13,8 @@ import numpy as np
 
 from alignment_bench.budgets import human_prices
 from alignment_bench.comparison import BASE, Block, Line, SeedScores, shared_seeds
-from alignment_bench.statistics import holm, p_value, paired
+from alignment_bench.p_values import holm, p_value
+from alignment_bench.statistics import paired
 from alignment_bench.verdicts.main import main_column
 from alignment_bench.verdicts.wins import turned
 

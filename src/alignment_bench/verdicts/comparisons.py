@@ -18,7 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from alignment_bench.comparison import Block, Column, SeedScores, shared_seeds
-from alignment_bench.statistics import Array, Clusters, Interval, holm, p_value, paired, paired_each
+from alignment_bench.p_values import holm, p_value
+from alignment_bench.statistics import Array, Clusters, Interval, paired, paired_each
 from alignment_bench.verdicts.exact import mcnemar, mcnemar_mde, newcombe, sign_flip
 
 FEW_CLUSTERS = 30
@@ -29,6 +30,7 @@ PERMUTATION = "sign-flip permutation of clusters"
 TWO_WAY = "two-way random effects over seeds and prompts"
 CLUSTERED = "t test on clusters of prompts"
 NONE = "none"
+NO_SPREAD = "no spread to test with: p is the least that sign flips of the seeds can give"
 
 
 @dataclass(frozen=True)
@@ -84,7 +86,8 @@ def _contrast(difference: Interval, a: Array, b: Array, clusters: Clusters | Non
     if difference.mean is None or difference.se is None:
         return Contrast(difference, None, NONE, difference.note)
     if difference.n_seeds > 1:
-        return Contrast(difference, p_value(difference), TWO_WAY, difference.note)
+        note = _and(difference.note, NO_SPREAD) if difference.mean and difference.se == 0 else difference.note
+        return Contrast(difference, p_value(difference), TWO_WAY, note)
     alone = difference.n_clusters == difference.n_prompts
     if alone and _is_binary(a) and _is_binary(b):
         return _exact(difference, a[0], b[0], level)

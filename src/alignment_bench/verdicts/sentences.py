@@ -2,19 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
 from typing import TYPE_CHECKING
 
+from alignment_bench.amounts import counted
 from alignment_bench.comparison import BASE, Block, Column, Setting, is_control
 from alignment_bench.statistics import ONE_RUN, TWO_RUNS
+from alignment_bench.verdicts.best import BestSet, may_be_best
 from alignment_bench.verdicts.comparisons import Pair, against, pairs
 from alignment_bench.verdicts.main import main_column
 from alignment_bench.verdicts.ties import TiedSet, means, sets_of
 
 if TYPE_CHECKING:
     from alignment_bench.tables.alarms import Alarm
+
+
+MOST = 20
+"""labels listed in a sentence; of more it says how many"""
+
+
+@dataclass(frozen=True)
+class AgainstBase:
+    """Every method but the controls, by its comparison with base after Holm over these comparisons."""
+
+    better: tuple[str, ...]
+    worse: tuple[str, ...]
+    unclear: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -35,6 +50,9 @@ class Verdict:
     """controls that differ from base in this block"""
     warnings: tuple[str, ...]
     """why the words may be weaker than they sound"""
+    best: BestSet | None = None
+    """the methods that may be the best; None where neither side of the metric is better"""
+    against_base: AgainstBase | None = None
 
 
 def verdict(block: Block, level: float = 0.95, raised: Sequence[Alarm] | None = None) -> Verdict:
@@ -55,19 +73,20 @@ def verdict(block: Block, level: float = 0.95, raised: Sequence[Alarm] | None = 
     found = means(block, column)
     judged = column.better != "neither"
     tied = sets_of(found, compared, column, level) if judged else ()
+    best = may_be_best(found, compared, column, level) if judged else None
+    beside = against(block, column, BASE, level) if judged else ()
+    base = _beside_base(column, beside, level) if judged else None
     mdes = [pair.difference.mde for pair in compared if pair.difference.mde is not None]
     mde = median(mdes) if mdes else None
-    sentences = [*_doubt(alarms), *_leaders(block, column, tied, compared)] if judged else [*_doubt(alarms)]
-    sentences += _against_base(block, column, level) if judged else []
-    if not judged:
+    sentences = _doubt(alarms)
+    if best and base:
+        sentences += _leaders(block, column, found, best, compared, level)
+        sentences += _against_base(column, beside, base)
+    else:
         sentences.append(f"{column.name} has no better side: no method leads.")
-    if mde is not None:
-        sentences.append(
-            f"A single comparison of two methods (the median one) sees a true difference of {_number(mde)} "
-            f"or more in {column.name} with 80 % power, before the adjustment for {_tested(compared)} "
-            "comparisons: tied methods may well differ by less than that, or even by somewhat more."
-        )
-    return Verdict(tuple(sentences), column, tied, compared, mde, alarms, _warnings(block, compared))
+    sentences += _pairwise(column, compared, mde, level)
+    warnings = _warnings(block, compared)
+    return Verdict(tuple(sentences), column, tied, compared, mde, alarms, warnings, best, base)
 
 
 def _doubt(alarms: Sequence[str]) -> list[str]:
@@ -76,50 +95,89 @@ def _doubt(alarms: Sequence[str]) -> list[str]:
     return ["A control differs from base, so everything below is in doubt: look at the control alarm first."]
 
 
-def _leaders(block: Block, column: Column, tied: Sequence[TiedSet], compared: Sequence[Pair]) -> list[str]:
-    if not tied:
+def _leaders(
+    block: Block,
+    column: Column,
+    found: Mapping[str, float],
+    best: BestSet,
+    compared: Sequence[Pair],
+    level: float,
+) -> list[str]:
+    if not found:
         return [f"No verdict: no method has a value of {column.name}."]
     where = _where(block.setting)
-    best = tied[0]
-    everyone = {label for one in tied for label in one.labels}
-    tests = ", ".join(dict.fromkeys(pair.test for pair in compared if pair.p is not None))
-    how = f"(Holm over {_tested(compared)} comparisons; {tests})" if tests else ""
-    if len(everyone) == 1:
+    if len(found) == 1:
         return [f"{where}, only {best.labels[0]} was scored: there is nothing to compare it with."]
-    if not tests:
+    if not _tested(compared):
         return [f"{where}, no difference in {column.name} could be tested."]
-    if set(best.labels) == everyone:
-        return [f"{where}, no two of the {len(everyone)} methods are told apart in {column.name} {how}."]
-    rest = len(everyone) - len(best.labels)
-    if len(best.labels) == 1:
+    adjusted = counted(best.comparisons, "comparison")
+    how = f"(each method one-sided against all others, adjusted for {adjusted}; {_tests(compared)})"
+    top = _number(found[best.labels[0]])
+    if not best.ruled_out:
         return [
-            f"{where}, {best.labels[0]} has the best {column.name} ({_number(best.best_mean)}) and differs "
-            f"from all {rest} others {how}."
+            f"{where}, any of the {len(found)} methods may be the best in {column.name}: none is told to be "
+            f"worse than another {how}."
+        ]
+    if len(best.labels) == 1:
+        others = "the other one is" if len(found) == 2 else f"all {len(found) - 1} others are"
+        return [
+            f"{where}, {best.labels[0]} has the best {column.name} ({top}): {others} ruled out as the best "
+            f"{how}."
         ]
     return [
-        f"{where}, {_listed(best.labels)} lead in {column.name} (best mean {_number(best.best_mean)}) and "
-        f"are not told apart; each of the other {rest} differs from at least one of them {how}."
+        f"{where}, the best method in {column.name} is one of {len(best.labels)} of {len(found)}, with "
+        f"{100 * level:g} % confidence: {_some(best.labels)} (best mean {top}). Ruled out as the best: "
+        f"{_some(best.ruled_out)} {how}."
     ]
 
 
-def _against_base(block: Block, column: Column, level: float) -> list[str]:
-    made = against(block, column, BASE, level)
-    compared = [pair for pair in made if not is_control(pair.a)]
-    tests = ", ".join(dict.fromkeys(pair.test for pair in compared if pair.p is not None))
+def _pairwise(column: Column, compared: Sequence[Pair], mde: float | None, level: float) -> list[str]:
+    """How many of all pairs differ, and how large a difference would have shown."""
+    tested = _tested(compared)
+    if tested < 2:
+        said = []
+    else:
+        apart = sum(pair.differs(level) for pair in compared)
+        said = [
+            f"Of all pairs of methods {apart or 'none'} of {tested} "
+            f"{'is' if apart < 2 else 'are'} told apart in {column.name} (Holm over {tested} comparisons)."
+        ]
+    if mde is not None:
+        one = "The comparison of the two methods" if tested == 1 else "A single comparison (the median one)"
+        said.append(
+            f"{one} sees a true difference of {_number(mde)} or more in {column.name} with 80 % power"
+            + (", before any adjustment" if tested > 1 else "")
+            + ": methods that are not told apart may well differ by less than that, or even by somewhat more."
+        )
+    return said
+
+
+def _against_base(column: Column, made: Sequence[Pair], found: AgainstBase) -> list[str]:
+    tests = _tests([pair for pair in made if not is_control(pair.a)])
     if not tests:
         return []
-    sign = -1 if column.better == "lower" else 1
-    differ = [pair for pair in compared if pair.differs(level)]
-    above = [pair.a for pair in differ if sign * (pair.difference.mean or 0.0) > 0]
-    below = [pair.a for pair in differ if sign * (pair.difference.mean or 0.0) < 0]
-    unclear = [pair.a for pair in compared if not pair.differs(level)]
     parts = [
-        f"better: {', '.join(above) or 'none'}",
-        f"worse: {', '.join(below) or 'none'}",
-        f"not told apart: {', '.join(unclear) or 'none'}",
+        f"better: {_some(found.better)}",
+        f"worse: {_some(found.worse)}",
+        f"not told apart: {_some(found.unclear)}",
     ]
-    how = f"Holm over {_tested(made)} comparisons; {tests}"
+    how = f"Holm over {counted(_tested(made), 'comparison')}; {tests}"
     return [f"Against base in {column.name} - {'; '.join(parts)} ({how})."]
+
+
+def _beside_base(column: Column, made: Sequence[Pair], level: float) -> AgainstBase:
+    sign = -1 if column.better == "lower" else 1
+    compared = [pair for pair in made if not is_control(pair.a)]
+    differ = [pair for pair in compared if pair.differs(level)]
+    return AgainstBase(
+        tuple(pair.a for pair in differ if sign * (pair.difference.mean or 0.0) > 0),
+        tuple(pair.a for pair in differ if sign * (pair.difference.mean or 0.0) < 0),
+        tuple(pair.a for pair in compared if not pair.differs(level)),
+    )
+
+
+def _tests(compared: Sequence[Pair]) -> str:
+    return ", ".join(dict.fromkeys(pair.test for pair in compared if pair.p is not None))
 
 
 def _tested(compared: Sequence[Pair]) -> int:
@@ -149,8 +207,9 @@ def _where(setting: Setting) -> str:
     return f"On {setting.task} with {setting.model} at budget {setting.budget}"
 
 
-def _listed(labels: Sequence[str]) -> str:
-    return f"{', '.join(labels[:-1])} and {labels[-1]}"
+def _some(labels: Sequence[str]) -> str:
+    shown = ", ".join(labels[:MOST]) or "none"
+    return f"{shown} and {len(labels) - MOST} more (format=json names all)" if len(labels) > MOST else shown
 
 
 def _number(value: float) -> str:

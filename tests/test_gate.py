@@ -376,6 +376,11 @@ def test_a_damaged_run_is_2_and_names_the_file(
     assert str(broken) in capsys.readouterr().out
     assert cli.main(["baseline", f"out={path}", f"results={old}"]) == 2
     assert str(broken) in capsys.readouterr().err
+    path.write_text(path.read_text().replace("0", "1", 1))
+    for argv in (["check", str(path)], ["baseline", f"out={path}"]):
+        assert cli.main([*argv, f"results={old}"]) == 2
+        told = capsys.readouterr().err
+        assert str(broken) in told and f"{path}" in told and "changed since it was written" in told, argv
 
 
 def test_every_format_says_what_happened() -> None:

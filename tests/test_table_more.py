@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -321,6 +322,30 @@ def test_gain_an_hour_of_methods_picked_without_base_and_of_one_alone() -> None:
     assert alone["comparisons"] == 0
     text = render_records(records, "text", (), Options(labels={"ilf"}, prices="half"))
     assert "no two methods could be compared in gain an hour" in text
+
+
+def test_a_loss_is_not_divided_by_hours_and_not_compared() -> None:
+    records = [*three_seeds(), *(cell("worse", seed, -0.2) for seed in range(3))]
+    options = Options(prices="double")
+    (made,) = json.loads(render_records(records, "json", (), options))["prices"]
+    lines = {one["label"]: one for one in made["lines"]}
+    assert lines["worse"]["loss"] and lines["worse"]["gain_per_hour"] is None
+    assert not lines["ilf"]["loss"] and lines["ilf"]["gain_per_hour"] > 0
+    gaining = [one for one in made["lines"] if one["gain_per_hour"]]
+    assert made["comparisons"] == len(gaining) * (len(gaining) - 1) / 2
+    text = " ".join(render_records(records, "text", (), options).split())
+    assert "no better than base's: " in text and "worse" in text.partition("no better than base's: ")[2][:40]
+    assert re.search(r"worse .* loss", text)
+
+
+def test_a_filtered_table_says_whose_verdict_it_is() -> None:
+    records = [*three_seeds(), *(cell("rl", seed, 0.2) for seed in range(3))]
+    for format in ("text", "markdown", "html"):
+        text = " ".join(render_records(records, format, (), Options(labels={"ilf"})).split())
+        assert "every adjustment are of all 4 methods that are stored, of which 1 are shown" in text
+        assert "that are stored, of which" not in render_records(records, format)
+    (verdict,) = json.loads(render_records(records, "json", (), Options(labels={"ilf"})))["verdicts"]
+    assert "of all 4 methods" in verdict["legend"] and verdict["may_be_best"] == ["rl"]
 
 
 def test_doubt_is_said_where_the_alarm_of_the_whole_table_is_raised() -> None:

@@ -125,10 +125,10 @@ def test_the_words_say_who_leads_and_what_could_be_seen() -> None:
     found = verdict(block)
     assert found.best is not None and set(found.best.labels) == {"ilf", "dpo"}
     assert f"one of 2 of 5, with 95 % confidence: {', '.join(found.best.labels)} (" in found.sentences[0]
-    assert "adjusted for 4 comparisons" in found.sentences[0] and TWO_WAY in found.sentences[0]
-    assert "better: ilf, dpo; worse: bad; not told apart: none" in found.sentences[1]
-    assert "8 of 10 are told apart in quality (Holm over 10 comparisons)" in found.sentences[2]
-    assert found.mde is not None and f"{found.mde:.3g}" in found.sentences[3]
+    assert "adjusted for 4 comparisons" in found.sentences[1] and TWO_WAY in found.sentences[1]
+    assert "better: ilf, dpo; worse: bad; not told apart: none" in found.sentences[2]
+    assert "8 of 10 are told apart in quality (Holm over 10 comparisons)" in found.sentences[3]
+    assert found.mde is not None and f"{found.mde:.3g}" in found.sentences[4]
     assert found.alarms == () and found.warnings == ()
     lower = verdict(ladder({"base": 0.0, "ilf": 0.3, "dpo": -0.3}, 0.02, better="lower"))
     assert "dpo has the best quality" in lower.sentences[0]

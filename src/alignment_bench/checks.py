@@ -79,6 +79,14 @@ def _in_another_currency(budgets: Sequence[Budget], currency: Currency) -> list[
     return problems
 
 
+def no_results(folder: Path) -> list[Problem]:
+    """Why nothing can be read from a results folder, where there is none."""
+    if os.path.isdir(folder):  # False, and no error, for what can be no path at all
+        return []
+    fix = "name the results= folder of an earlier bench run"
+    return [Problem("results", f"there is no folder {str(folder)!r}", fix)]
+
+
 def no_file(key: str, file: Path) -> list[Problem]:
     """Why a file cannot be written there, if it cannot."""
     try:

@@ -7,14 +7,13 @@ command one message at a time. Nothing here imports torch.
 from __future__ import annotations
 
 import dataclasses
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 from alignment_bench import licences, registry
-from alignment_bench.checks import no_file, unworkable
+from alignment_bench.checks import no_file, no_results, unworkable
 from alignment_bench.completions import Decoding
 from alignment_bench.config_values import FILTERS, Budget, budgets_of, known, listed, part_of, seeds_of
 from alignment_bench.errors import BadInput, Problem
@@ -212,9 +211,7 @@ def parse_table(argv: Sequence[str]) -> TableRequest:
             problems.append(Problem(key, "is no key of bench table", suggest(key, (*FILTERS, *options))))
     plain = {k: v for k, v in given.items() if k in options}
     request = TableRequest(**values(TableRequest, plain, "", problems), filters=filters)
-    if not os.path.isdir(request.results):  # False, and no error, for what can be no path at all
-        fix = "name the results= folder of an earlier bench run"
-        problems.append(Problem("results", f"there is no folder {str(request.results)!r}", fix))
+    problems += no_results(request.results)
     problems.extend(no_file("out", request.out) if request.out else ())
     if problems:
         raise BadInput(problems)

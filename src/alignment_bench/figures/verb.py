@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from alignment_bench.checks import unwritable
+from alignment_bench.checks import no_results, unwritable
 from alignment_bench.comparison import BASE, compare, pick
 from alignment_bench.config import pairs
 from alignment_bench.config_values import FILTERS
@@ -74,10 +73,7 @@ def parse_figures(arguments: Sequence[str]) -> FiguresRequest:
         problems.append(Problem("out", "is missing", "write out=DIR"))
     elif out := plain.get("out"):
         problems += unwritable("out", out)
-    results = plain.get("results", FiguresRequest.results)
-    if not os.path.isdir(results):  # False, and no error, for what can be no path at all
-        fix = "name the results= folder of an earlier bench run"
-        problems.append(Problem("results", f"there is no folder {str(results)!r}", fix))
+    problems += no_results(plain.get("results", FiguresRequest.results))
     if problems:
         raise BadInput(problems)
     filters = {key: lists[key] for key in FILTERS if key in lists}

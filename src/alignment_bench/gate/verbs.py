@@ -7,15 +7,18 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from alignment_bench.checks import no_file
+from alignment_bench.checks import no_file, no_results
 from alignment_bench.config import pairs
 from alignment_bench.config_values import FILTERS, listed
 from alignment_bench.errors import BadInput, Problem
 from alignment_bench.fields import values
 from alignment_bench.gate.margins import Margin, parse_margin
 from alignment_bench.registry import suggest
+
+if TYPE_CHECKING:
+    from alignment_bench.gate.baseline import Baseline
 
 BASELINE_HELP = """\
 bench baseline out=FILE: keep what is stored as the baseline of later runs, or update one and say what changed
@@ -119,10 +122,11 @@ def baseline_command(arguments: list[str]) -> int:
     from alignment_bench.results import read_all
 
     records, unreadable = read_all(request.results)
-    if unreadable:
-        fix = "a baseline holds whole results: repair or delete it first"
-        raise BadInput([Problem("results", one.reason, fix) for one in unreadable])
-    old = baseline.read(request.out) if request.out.exists() else None
+    old, problems = _old(request.out)
+    fix = "a baseline holds whole results: repair or delete it first"
+    problems += [Problem("results", one.reason, fix) for one in unreadable]
+    if problems:
+        raise BadInput(problems)
     blocks = choosing.blocks_of(records, request.filters)
     margin = request.margin or (old.margin if old else Margin())
     stays = choosing.others_of(old, request.filters) if old else ()
@@ -155,9 +159,14 @@ def check_command(arguments: list[str]) -> int:
     from alignment_bench.gate.rendering import headline, render
     from alignment_bench.results import read_all
 
-    kept = choosing.baseline_of(baseline.read(request.baseline), request.filters)
-    _refuse_vacuous(kept, request)
     records, unreadable = read_all(request.results)
+    try:
+        kept = choosing.baseline_of(baseline.read(request.baseline), request.filters)
+        _refuse_vacuous(kept, request)
+    except BadInput as error:  # whatever else is damaged is told with it
+        fix = "repair or delete it as well"
+        damaged = [Problem("results", one.reason, fix) for one in unreadable]
+        raise BadInput([*error.problems, *damaged]) from error
     report = checking.check(kept, compare(records), unreadable, request.margin, request.metrics)
     if request.filters:  # what the filters left out is not news
         report = replace(report, notes=())
@@ -169,6 +178,16 @@ def check_command(arguments: list[str]) -> int:
         request.out.write_text(text, "utf-8")
         print(headline(report), file=sys.stderr)
     return report.code
+
+
+def _old(path: Path) -> tuple[Baseline | None, list[Problem]]:
+    """The baseline that is to be updated, or why it cannot be read."""
+    from alignment_bench.gate import baseline
+
+    try:
+        return (baseline.read(path) if path.exists() else None), []
+    except BadInput as error:
+        return None, list(error.problems)
 
 
 def _refuse_vacuous(kept: Any, request: CheckRequest) -> None:
@@ -220,9 +239,6 @@ def _parsed(
             fix = suggest(key, (*FILTERS, *own, "metrics", "margin"))
             problems.append(Problem(key, f"is no key of bench {verb}", fix))
     found |= values(_Plain, {key: given[key] for key in own if key in given}, "", problems)
-    results = found.get("results", Path("results"))
-    if not os.path.isdir(results):  # False, and no error, for what can be no path at all
-        fix = "name the results= folder of a bench run"
-        problems.append(Problem("results", f"there is no folder {str(results)!r}", fix))
+    problems += no_results(found.get("results", Path("results")))
     problems.extend(no_file("out", found["out"]) if "out" in found else ())
     return found

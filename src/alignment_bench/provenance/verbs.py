@@ -7,9 +7,9 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
-from alignment_bench.checks import no_file, unwritable
+from alignment_bench.checks import no_file, no_results, unwritable
 from alignment_bench.config import pairs
 from alignment_bench.config_values import FILTERS, listed
 from alignment_bench.errors import BadInput, Problem
@@ -73,7 +73,7 @@ def parse_verify(arguments: Sequence[str]) -> VerifyRequest:
     known = ("results", "manifest", "samples", "format", "out")
     _refuse_strange("verify", given, known, problems)
     found = values(VerifyRequest, {key: given[key] for key in known if key in given}, "", problems)
-    _need_folder(found, problems)
+    problems += no_results(found.get("results", Path("results")))
     problems.extend(no_file("out", found["out"]) if "out" in found else ())
     if (named := found.get("manifest")) is not None and not os.path.isfile(named):
         fix = "name a manifest.json that bench paper wrote"
@@ -95,7 +95,7 @@ def parse_paper(arguments: Sequence[str]) -> PaperRequest:
         problems.append(Problem("out", "is missing", "write out=DIR, the folder to write"))
     elif "out" in found:
         problems.extend(unwritable("out", found["out"]))
-    _need_folder(found, problems)
+    problems += no_results(found.get("results", Path("results")))
     filters = {key: listed(key, given[key], problems) for key in FILTERS if key in given}
     if problems:
         raise BadInput(problems)
@@ -139,10 +139,3 @@ def _refuse_strange(verb: str, given: dict[str, str], known: Sequence[str], prob
     for key in given:
         if key not in known:
             problems.append(Problem(key, f"is no key of bench {verb}", suggest(key, known)))
-
-
-def _need_folder(found: dict[str, Any], problems: list[Problem]) -> None:
-    results = found.get("results", Path("results"))
-    if not os.path.isdir(results):  # False, and no error, for what can be no path at all
-        fix = "name the results= folder of a bench run"
-        problems.append(Problem("results", f"there is no folder {str(results)!r}", fix))

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from alignment_bench.checks import no_file
+from alignment_bench.checks import no_file, no_results
 from alignment_bench.config import pairs
 from alignment_bench.config_values import FILTERS, listed
 from alignment_bench.errors import BadInput, Problem
@@ -49,9 +48,7 @@ def parse_report(arguments: Sequence[str]) -> ReportRequest:
             problems.append(Problem("out", "is missing", "write out=report.html, the file to write"))
     else:
         problems.extend(no_file("out", request.out))
-    if not os.path.isdir(request.results):  # False, and no error, for what can be no path at all
-        fix = "name the results= folder of a bench run"
-        problems.append(Problem("results", f"there is no folder {str(request.results)!r}", fix))
+    problems += no_results(request.results)
     filters = {key: listed(key, given[key], problems) for key in FILTERS if key in given}
     if problems:
         raise BadInput(problems)

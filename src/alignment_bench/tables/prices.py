@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from alignment_bench.comparison import Block
 from alignment_bench.tables.sheets import Sheet, column_sheet
 from alignment_bench.tables.spend import Columns
+
+if TYPE_CHECKING:
+    from alignment_bench.verdicts import PricedLine
 
 FACTORS = {"half": 0.5, "double": 2.0}
 DONE = {"half": "halved", "double": "doubled"}
@@ -33,7 +36,7 @@ def priced(blocks: Sequence[Block], prices: str, width: int) -> list[tuple[Sheet
             ("hours as listed", [f"{one.hours_at_listed:.2f}" for one in lines]),
             ("assumed", [f"{one.assumed_share:.0%}" for one in lines]),
             ("budget", ["exceeded" if one.over_budget else "kept" for one in lines]),
-            ("gain an hour", [_number(one.gain_per_hour) for one in lines]),
+            ("gain an hour", [_gain(one) for one in lines]),
         ]
         setting = block.setting
         title = (
@@ -52,5 +55,7 @@ def priced(blocks: Sequence[Block], prices: str, width: int) -> list[tuple[Sheet
     return out
 
 
-def _number(value: float | None) -> str:
-    return "n/a" if value is None else f"{value:+.3g}"
+def _gain(line: PricedLine) -> str:
+    if line.gain_per_hour is not None:
+        return f"{line.gain_per_hour:+.3g}"
+    return "loss" if line.loss and line.hours_at_listed else "n/a"

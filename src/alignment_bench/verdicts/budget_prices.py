@@ -32,7 +32,10 @@ class PricedLine:
     over_budget: bool
     """whether the acts it bought would have cost more than the budget"""
     gain_per_hour: float | None
-    """better side up: gain over base an hour at the factor; None: no time spent or no difference to base"""
+    """better side up: gain over base an hour at the factor; None: no time spent, no difference to base known,
+    or a loss, which more hours would only make look smaller"""
+    loss: bool = False
+    """whether the method scored no better than base"""
 
 
 @dataclass(frozen=True)
@@ -64,10 +67,12 @@ def at_prices(block: Block, factor: float, level: float = 0.95) -> Prices:
         listed, assumed = _seconds(line)
         seconds = listed + (factor - 1) * assumed
         gain = gains.get(line.label)
-        per_hour = float(np.nanmean(gain.values)) * 3600 / seconds if gain is not None and seconds else None
+        mean = float(np.nanmean(gain.values)) if gain is not None else None
+        per_hour = mean * 3600 / seconds if mean is not None and mean > 0 and seconds else None
         over = _spent_of_budget(line, factor) > block.setting.budget_amount + 1e-6
         share = assumed / listed if listed else 0.0
-        lines.append(PricedLine(line.label, seconds / 3600, listed / 3600, share, over, per_hour))
+        lost = mean is not None and mean <= 0 and line.label != BASE
+        lines.append(PricedLine(line.label, seconds / 3600, listed / 3600, share, over, per_hour, lost))
     before, after = _decided(block, gains, 1.0, level), _decided(block, gains, factor, level)
     flips = tuple(
         f"{a} and {b}, gain an annotator hour: {_said(a, b, before[a, b])} at the listed prices, "
@@ -79,10 +84,12 @@ def at_prices(block: Block, factor: float, level: float = 0.95) -> Prices:
 
 
 def _note(lines: list[PricedLine], factor: float) -> str:
+    lost = [line.label for line in lines if line.loss and line.hours_at_listed]
+    notes = [f"no gain an hour, the score being no better than base's: {', '.join(lost)}"] if lost else []
     touched = [line.label for line in lines if line.assumed_share]
     if not touched:
-        return "no act of these methods was bought at an assumed price: nothing changes"
-    notes = [f"assumed prices enter {', '.join(touched)}"]
+        return "; ".join(["no act of these methods was bought at an assumed price: nothing changes", *notes])
+    notes.append(f"assumed prices enter {', '.join(touched)}")
     if factor < 1:
         notes.append("they would have had time left, and what they would have bought with it is not known")
     if over := [line.label for line in lines if line.over_budget]:
@@ -146,11 +153,11 @@ def _gains(block: Block) -> dict[str, SeedScores]:
 def _decided(
     block: Block, gains: dict[str, SeedScores], factor: float, level: float
 ) -> dict[tuple[str, str], int]:
-    """Which of two methods gains more an hour: 1 the first, -1 the second, 0 not told apart after Holm."""
+    """Which of two methods that gain at all does so faster: 1 the first, -1 the second, 0 not told apart."""
     hours = {}
     for line in block.lines:
         listed, assumed = _seconds(line)
-        if line.label in gains and listed > 0:
+        if line.label in gains and listed > 0 and np.nanmean(gains[line.label].values) > 0:
             hours[line.label] = (listed + (factor - 1) * assumed) / 3600
     tested = []
     for place, a in enumerate(hours):

@@ -126,8 +126,8 @@ def _leaders(
         ]
     return [
         f"{where}, the best method in {column.name} is one of {len(best.labels)} of {len(found)}, with "
-        f"{100 * level:g} % confidence: {_some(best.labels)} (best mean {top}). Ruled out as the best: "
-        f"{_some(best.ruled_out)} {how}."
+        f"{100 * level:g} % confidence: {_some(best.labels)} (best mean {top}).",
+        f"Ruled out as the best in {column.name}: {_some(best.ruled_out)} {how}.",
     ]
 
 

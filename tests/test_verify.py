@@ -72,6 +72,26 @@ def test_a_sound_run_is_sound_and_its_cells_name_their_jobs(stored: Path) -> Non
         assert f"jobs/sample/{key}/job.json" in behind
 
 
+def test_what_a_teacher_answered_inside_a_training_is_behind_its_cell(
+    small_world: ModuleType, small: None, tmp_path: Path
+) -> None:
+    small_world.SmallWorld(tmp_path).run(
+        "grpo:reward=teacher:steps=2:rollouts=4:group=2", "evaluators=length"
+    )
+    found = files.look(tmp_path)
+    asked = {key for kind, key in found.jobs if kind == "ask"}
+    trained = next(one for one in found.records if one.label != "base")
+    assert asked and not asked & set(trained.code["jobs"]), "asked by the training, not by the method"
+    listed = set(manifest.manifest(tmp_path, found, [trained]).files)
+    assert {f"jobs/ask/{key}/records.jsonl" for key in asked} <= listed
+    base = next(one for one in found.records if one.label == "base")
+    assert not any("jobs/ask" in name for name in files.files_of(tmp_path, base, found))
+    for key in asked:
+        path = tmp_path / "jobs/ask" / key / "records.jsonl"
+        with changed(path, path.read_bytes() + b" "):
+            assert str(path) in " ".join(files.look(tmp_path).faults)
+
+
 @pytest.mark.parametrize("count", [50, pytest.param(500, marks=pytest.mark.slow)])
 def test_changes_of_one_byte_are_all_found(stored: Path, count: int) -> None:
     """In all files that the manifest covers, by size and by turns; the file is named each time."""

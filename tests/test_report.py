@@ -33,6 +33,7 @@ from alignment_bench.lines import dump_lines
 from alignment_bench.prompts import Prompt
 from alignment_bench.report import render, samples
 from alignment_bench.report.drawings import Drawings
+from alignment_bench.report.page import FEW
 from alignment_bench.report.texts import LONGEST, Prompts
 from alignment_bench.results import cell_folder, read_all, write_cell
 from alignment_bench.statistics import interval
@@ -127,7 +128,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Stored:
 @pytest.fixture(scope="module")
 def page(made: Stored) -> str:
     """Its report."""
-    return render(made.root, {})
+    return render(made.root, {}).text
 
 
 @pytest.fixture
@@ -246,7 +247,7 @@ def test_a_control_is_called_silent_only_where_it_was_compared(
 ) -> None:
     for record in (cell("base"), control):
         write_cell(tmp_path, record, [_sample(one, 0, "x") for one in record.prompt_ids])
-    assert said in " ".join(Page(render(tmp_path, {})).text.split())
+    assert said in " ".join(Page(render(tmp_path, {}).text).text.split())
 
 
 def test_every_figure_says_in_words_what_it_shows(page: str) -> None:
@@ -279,7 +280,7 @@ def test_without_jobs_in_the_cells_it_says_so(made: Stored, tmp_path: Path) -> N
     shutil.copytree(made.root / "jobs", root / "jobs")
     data = json.loads((made.root / "jobs" / "ask" / made.asked / "job.json").read_text())["inputs"]["data"]
     write_cell(root, cell("base", data_digest=data, code={"core": "1"}), [])
-    words = Page(render(root, {})).text
+    words = Page(render(root, {}).text).text
     assert "Which method asked is not stored in these results" in words and "say less" in words
 
 
@@ -288,7 +289,7 @@ def test_prompts_that_cannot_be_read_again_are_shown_by_their_ids(made: Stored, 
     root = tmp_path / "moved"
     shutil.copytree(made.root, root)
     shutil.rmtree(root / "runs")
-    words = Page(render(root, {})).text
+    words = Page(render(root, {}).text).text
     assert "zebra" not in words and made.test[0].id in words
     assert "Prompts are shown by their ids: the data (posts.jsonl) are not read again here" in words
 
@@ -303,7 +304,7 @@ def test_damaged_files_are_named(made: Stored, tmp_path: Path) -> None:
     last = next(one for one in read_all(root)[0] if (one.label, one.seed) == ("base", 2))
     cut = cell_folder(root, last.digest) / "scores.json"
     cut.write_bytes(cut.read_bytes()[:-1])
-    words = Page(render(root, {})).text
+    words = Page(render(root, {}).text).text
     assert f"{broken} has changed since it was written" in words and "say more" not in words
     assert f"{cut} has changed since it was written" in words
 
@@ -317,7 +318,7 @@ def test_an_audit_is_shown_and_its_failure_is_loud(made: Stored, tmp_path: Path)
     why = ("it agrees less than a coin",)
     card = Card("gold", HOSTILE, 90, 9, 0, "", values, outcomes, why, Cost(4, Spend(), 0.1))
     cards.store(root, Audit(f"pairs {HOSTILE}", card), "g", digest("pairs"))
-    words = Page(render(root, {})).text
+    words = Page(render(root, {}).text).text
     assert "gold fails its audit: it agrees less than a coin" in words
     assert "90 pairs in 9 groups" in words and "Not audited here" not in words
     assert re.search(r"agreement with people0\.25\S* fail> 0\.5", words.replace("\n", ""))
@@ -337,6 +338,33 @@ def test_long_texts_and_many_methods_stay_small(tmp_path: Path, monkeypatch: pyt
     assert {len(a.text.shown) for a in answers if a.text} == {LONGEST}
     assert {a.text.hidden for a in answers if a.text} == {50_000 - LONGEST}
     assert [one.prompt_id for one in made.shown] == ["p0", "p10", "p20"], "evenly spaced, picked by nobody"
+
+
+@pytest.mark.usefixtures("without_figures")
+def test_several_comparisons_have_an_index_and_many_answers_are_folded(tmp_path: Path) -> None:
+    for task in ("tldr", "dialogue"):
+        for label in ("base", *(f"m{i}" for i in range(FEW))):
+            record = cell(label, task=task)
+            write_cell(tmp_path, record, [_sample(one, 0, "an answer") for one in record.prompt_ids])
+    made = render(tmp_path, {}).text
+    verdict = made.partition('id="verdict"')[2].partition("</section>")[0]
+    for place in (1, 2):
+        assert f'href="#verdict-{place}"' in verdict and f'id="verdict-{place}"' in verdict
+    folded = made.partition('id="samples"')[2].partition("</section>")[0]
+    assert folded.count('<details class="item" open>') == 1 < folded.count('<details class="item">')
+
+
+@pytest.mark.usefixtures("without_figures")
+def test_the_command_names_what_it_could_not_read(
+    made: Stored, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = tmp_path / "damaged"
+    shutil.copytree(made.root, root)
+    cut = next(root.glob("cells/*/*/scores.json"))
+    cut.write_bytes(cut.read_bytes()[:-1])
+    assert cli.main(["report", f"out={tmp_path / 'r.html'}", f"results={root}"]) == 0
+    told = capsys.readouterr().err
+    assert "in the report by name only" in told and str(cut) in told
 
 
 def test_the_command_writes_the_same_bytes_again(

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from alignment_bench import __version__
+from alignment_bench.amounts import counted
 from alignment_bench.cells import CellRecord
 from alignment_bench.comparison import BASE, Block, compare, is_control, pick
 from alignment_bench.errors import BadInput
@@ -43,7 +44,19 @@ class Part:
     found: Standing
 
 
-def render(results: Path, filters: Mapping[str, tuple[str, ...]]) -> str:
+FEW = 12
+"""figures that need no index; answers to a prompt that need no folding"""
+
+
+@dataclass(frozen=True)
+class Made:
+    """A finished report, and one line for each stored file that is in nothing of it."""
+
+    text: str
+    unreadable: tuple[str, ...]
+
+
+def render(results: Path, filters: Mapping[str, tuple[str, ...]]) -> Made:
     """The report of a results folder. Raises BadInput where nothing is stored, or nothing passes the filters.
 
     `filters` are those of `bench table`: verdicts and alarms stay those of all methods, `methods` picks
@@ -70,8 +83,13 @@ def render(results: Path, filters: Mapping[str, tuple[str, ...]]) -> str:
     ]
     heard = [told.told(one.block, one.title, results, prompts) for one in parts]
     judges, broken = judged(results, cells)
+    faults = (
+        *(one.reason for one in unreadable),
+        *broken,
+        *dict.fromkeys(fault for one in heard for fault in one.faults),
+    )
     script = _file("page.js")
-    return _template().render(
+    text = _template().render(
         version=__version__,
         policy=_policy(script),
         style=Markup(_file("page.css")),
@@ -82,11 +100,7 @@ def render(results: Path, filters: Mapping[str, tuple[str, ...]]) -> str:
         alarms=[_placed(alarm, titles, whole) for alarm in raised],
         controls=sorted({line.label for block in whole for line in block.lines if is_control(line.label)}),
         tested=tested(whole),
-        unreadable=[
-            *(one.reason for one in unreadable),
-            *broken,
-            *dict.fromkeys(fault for one in heard for fault in one.faults),
-        ],
+        unreadable=faults,
         tables=Markup(html.fragment(_tables(parts, records))),
         figures=drawings(blocks, results),
         judges=judges,
@@ -98,7 +112,9 @@ def render(results: Path, filters: Mapping[str, tuple[str, ...]]) -> str:
         cell_headers=made_of.CELL_HEADERS,
         longest=LONGEST,
         results=results.name or "results",
+        few=FEW,
     )
+    return Made(text, faults)
 
 
 def _tables(parts: Sequence[Part], records: Sequence[CellRecord]) -> list[Sheet]:
@@ -164,16 +180,12 @@ def _counts(cells: Sequence[CellRecord]) -> str:
     labels, seeds = {cell.label for cell in cells}, {cell.seed for cell in cells}
     bad = sum(cell.status != "ok" for cell in cells)
     said = [
-        _number(len(labels), "method"),
-        f"{_number(len(tasks), 'task')} ({', '.join(tasks)})",
-        _number(len(seeds), "seed"),
-        _number(len(cells), "cell"),
+        counted(len(labels), "method"),
+        f"{counted(len(tasks), 'task')} ({', '.join(tasks)})",
+        counted(len(seeds), "seed"),
+        counted(len(cells), "cell"),
     ]
     return ", ".join(said) + (f", {bad} of them without a result" if bad else "")
-
-
-def _number(count: int, what: str) -> str:
-    return f"{count:,} {what}" + ("s" if count != 1 else "")
 
 
 def _policy(script: str) -> str:

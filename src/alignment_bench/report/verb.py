@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -60,8 +61,10 @@ def report_command(arguments: Sequence[str]) -> int:
     request = parse_report(arguments)
     from alignment_bench.report.page import render
 
-    text = render(request.results, request.filters)
+    page = render(request.results, request.filters)
     request.out.parent.mkdir(parents=True, exist_ok=True)
-    request.out.write_text(text, encoding="utf-8", newline="\n")
-    print(f"{request.out}: {len(text.encode()) / 1e6:.1f} MB")
+    request.out.write_text(page.text, encoding="utf-8", newline="\n")
+    for reason in page.unreadable:
+        print(f"in the report by name only: {reason}", file=sys.stderr)
+    print(f"{request.out}: {len(page.text.encode()) / 1e6:.1f} MB")
     return 0

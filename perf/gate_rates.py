@@ -23,6 +23,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import made_up
 import numpy as np
 
 from alignment_bench.cells import CellRecord, MetricScores
@@ -111,32 +112,8 @@ def _first(block: Block) -> Column | None:
 
 
 def _record(label: str, seed: int, values: np.ndarray) -> CellRecord:
-    ids = tuple(map(str, range(len(values))))
-    return CellRecord(
-        digest=f"{label} {seed} {values[0]!r}",
-        label=label,
-        method=label,
-        task="tldr",
-        task_version="",
-        model="",
-        model_digest="",
-        data="",
-        data_digest="",
-        world="0",
-        budget="smoke",
-        budget_amount=9000.0,
-        currency="seconds",
-        teacher="annotators",
-        judge="gold",
-        init="base",
-        format_digest="",
-        decoding={},
-        evaluators=(METRIC,),
-        seed=seed,
-        prompt_ids=ids,
-        clusters=ids,
-        scores=(MetricScores(METRIC, "0-1", "higher", tuple(map(float, values))),),
-    )
+    scores = MetricScores(METRIC, "0-1", "higher", tuple(map(float, values)))
+    return made_up.record(label, seed, [scores], world="0", budget="smoke", budget_amount=9000.0)
 
 
 def from_results(root: Path) -> list[Components]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from made_cells import record
 
 from alignment_bench.cells import CellRecord, MetricScores
 from alignment_bench.digests import digest
@@ -78,33 +79,13 @@ def cell(
     options = dict(part.split("=") for part in fields.split(":")) if fields else {}
     level = {"level": options.get("level", "best")} if name == "alt" else {}
     values: dict[str, Any] = {
-        "label": label,
         "method": [{"name": name, "fields": {**options, **level}}],
-        "task": "tldr",
-        "task_version": "0",
         "model": "tiny:0",
-        "model_digest": "aaaa1111",
-        "data": "built-in",
-        "data_digest": "bbbb2222",
-        "world": "0",
-        "budget": "small",
-        "budget_amount": 54750.0,
-        "currency": "seconds",
-        "teacher": "annotators",
-        "judge": "gold",
-        "init": "base",
-        "format_digest": "cccc3333",
-        "decoding": {"temperature": 0.3},
         "evaluators": ("quality", "pass_at_k:samples=30"),
-        "seed": seed,
-        "prompt_ids": tuple(f"p{i}" for i in range(prompts)),
-        "clusters": tuple(f"c{i}" for i in range(prompts)),
-        "scores": found,
         "code": {"core": "1", "plugins": {}},
-        "started": "2026-11-20T10:00:00+00:00",
         **changes,
     }
-    return CellRecord(digest=digest([label, seed, str(values["budget"]), values["task"]]), **values)
+    return record(label, seed, found, **values)
 
 
 def everything(root: Path) -> list[CellRecord]:

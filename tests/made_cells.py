@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -20,9 +21,9 @@ def scores(label: str, seed: int, gain: float, prompts: int = PROMPTS) -> np.nda
     return np.asarray(shared + gain + noise)
 
 
-def cell(label: str, seed: int = 0, gain: float = 0.0, **changes: Any) -> CellRecord:
-    """A cell with quality, length and a metric that nobody has."""
-    quality = scores(label, seed, gain)
+def record(label: str, seed: int, found: Sequence[MetricScores], **changes: Any) -> CellRecord:
+    """A stored cell with these scores; its digest is that of everything else but them."""
+    prompts = max((len(one.values) for one in found), default=0)
     values: dict[str, Any] = {
         "label": label,
         "method": {"label": label},
@@ -43,21 +44,33 @@ def cell(label: str, seed: int = 0, gain: float = 0.0, **changes: Any) -> CellRe
         "decoding": {"temperature": 0.3},
         "evaluators": ("quality", "length"),
         "seed": seed,
-        "prompt_ids": tuple(f"p{index}" for index in range(PROMPTS)),
-        "clusters": tuple(f"c{index // 2}" for index in range(PROMPTS)),
-        "scores": (
-            MetricScores("nll_reference", "nats", "lower", missing="no references"),
-            MetricScores("quality", "score", "higher", tuple(quality)),
-            MetricScores("length", "words", "neither", tuple(20 * quality), note="words, not tokens"),
-        ),
-        "spend": {"acts": {"critique": 300}, "annotator_seconds": 54750.0, "tokens_generated": 12345},
-        "captions": ("the world's own quality",),
-        "code": {"core": "1", "commit": label, "plugins": {f"methods/{label}": label, "evaluators/q": "e"}},
+        "prompt_ids": tuple(f"p{index}" for index in range(prompts)),
+        "clusters": tuple(f"c{index}" for index in range(prompts)),
+        "scores": tuple(found),
         "started": "2026-11-20T10:00:00+00:00",
         **changes,
     }
     named = json.dumps({key: str(value) for key, value in values.items() if key != "scores"})
     return CellRecord(digest=digest(named), **values)
+
+
+def cell(label: str, seed: int = 0, gain: float = 0.0, **changes: Any) -> CellRecord:
+    """A cell with quality, length and a metric that nobody has; two prompts a cluster."""
+    quality = scores(label, seed, gain)
+    values: dict[str, Any] = {
+        "scores": (
+            MetricScores("nll_reference", "nats", "lower", missing="no references"),
+            MetricScores("quality", "score", "higher", tuple(quality)),
+            MetricScores("length", "words", "neither", tuple(20 * quality), note="words, not tokens"),
+        ),
+        "prompt_ids": tuple(f"p{index}" for index in range(PROMPTS)),
+        "clusters": tuple(f"c{index // 2}" for index in range(PROMPTS)),
+        "spend": {"acts": {"critique": 300}, "annotator_seconds": 54750.0, "tokens_generated": 12345},
+        "captions": ("the world's own quality",),
+        "code": {"core": "1", "commit": label, "plugins": {f"methods/{label}": label, "evaluators/q": "e"}},
+        **changes,
+    }
+    return record(label, seed, values.pop("scores"), **values)
 
 
 def failed(label: str, seed: int = 0, **changes: Any) -> CellRecord:

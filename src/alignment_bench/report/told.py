@@ -107,7 +107,7 @@ def _note(seed: int, kinds: int, known_jobs: bool, known: Known) -> str:
     if not kinds:
         return f"No act of a teacher is stored for seed {seed}. " + NOT_STORED
     parts = [
-        f"Seed {seed}: of each kind of exchange {ACTS} acts, evenly spaced; the rest is in "
+        f"Seed {seed}: of each kind of exchange {ACTS} acts, their prompts evenly spaced; the rest is in "
         "jobs/ask/*/records.jsonl."
     ]
     if kinds > KINDS:
@@ -179,7 +179,11 @@ def _kind(
     drawn: Mapping[str, Path],
     faults: list[str],
 ) -> Kind:
-    places = [(one, at) for one in group for at in range(len(one.records[channels[0]]))]
+    by_prompt: dict[str, tuple[_Exchange, int]] = {}
+    for one in group:
+        for at, record in enumerate(one.records[channels[0]]):
+            by_prompt.setdefault(record["prompt_id"], (one, at))
+    places = list(by_prompt.values())
     chosen = [places[at] for at in spaced(len(places), ACTS)]
     made = {id(one): _made(one, known, drawn, faults) for one, _ in chosen}
     acts = tuple(_act(one, at, known, made[id(one)].get(at, ())) for one, at in chosen)

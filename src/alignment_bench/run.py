@@ -9,7 +9,7 @@ from __future__ import annotations
 import errno
 import time
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -72,6 +72,8 @@ def run(request: RunRequest) -> int:
 
 def carry_out(request: RunRequest, cells: Sequence[Cell], reporter: Reporter) -> list[CellRecord]:
     """The record of every cell, in their order: stored, or done in this process or in workers."""
+    store = JobStore(request.results / "jobs", reporter.say)
+    store.enter()  # until all cells are stored: nothing that they rest on is cleared away
     found: dict[str, CellRecord] = {}
     left = list(cells)
     if workers.count(request.workers, cells) > 1:
@@ -167,7 +169,7 @@ def do(cell: Cell, reporter: Hearer) -> tuple[CellRecord, list[StoredSample]]:
     started, clock = datetime.now(UTC), time.perf_counter()
     blank = blank_record(cell, started)
     activate(cell.setting.runtime)
-    controller = controller_of(cell, work_of(cell.setting), reporter)
+    controller = controller_of(cell, work_of(cell.setting, reporter.say), reporter)
     status: Status = "failed"
     try:
         return finish(cell, blank, clock, reporter, controller)
@@ -194,9 +196,10 @@ def do(cell: Cell, reporter: Hearer) -> tuple[CellRecord, list[StoredSample]]:
     return ended, []
 
 
-def work_of(setting: Setting) -> Work:
-    """The jobs of the setting's cells, stored under its results."""
-    return Work(JobStore(setting.request.results / "jobs"), setting.runtime, setting.source.parameters)
+def work_of(setting: Setting, say: Callable[[str], None] = say_plainly) -> Work:
+    """The jobs of the setting's cells, stored under its results; `say` hears of what is waited for."""
+    store = JobStore(setting.request.results / "jobs", say)
+    return Work(store, setting.runtime, setting.source.parameters)
 
 
 def finish(

@@ -11,6 +11,7 @@ import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextvars import copy_context
 from functools import cached_property, partial
 from typing import Any
 
@@ -201,7 +202,8 @@ def _ended(
     running: dict[Future[dict[str, Any]], str] = {}
     while True:
         for name, request in waiting:
-            running[pool.submit(work, name, request)] = name
+            # in a copy of the context, so that the job that asks is known to name what it asked for
+            running[pool.submit(copy_context().run, work, name, request)] = name
             if len(running) >= ahead:
                 break
         if not running:

@@ -30,6 +30,9 @@ alignment-bench {version}: alignment methods under the same tasks, teacher, budg
   bench check BASELINE.json [results=]    is a run worse than a stored baseline? a gate for CI
   bench verify [results=]                 every file behind a number checked, samples scored again
   bench paper out=DIR                     tables, figures, a methods paragraph and a manifest for publication
+  bench gc [results=]                     what of a results folder may go; deletes it with delete=true
+  bench export out=FILE.tar [results=]    finished jobs, and cells where asked, as one file
+  bench import FILE.tar [results=]        jobs of such a file into a results folder, every digest checked
   bench audit PAIRS.jsonl judge=NAME      what a judge's verdicts are worth, on pairs that people labelled
   bench show NAME                         what a plugin is and every field it has
   bench show world                        the built-in world, and what is measured of its models
@@ -196,6 +199,24 @@ def _paper(arguments: list[str]) -> int:
     return paper_command(arguments)
 
 
+def _gc(arguments: list[str]) -> int:
+    from alignment_bench.storekeeping.clearing import gc_command
+
+    return gc_command(arguments)
+
+
+def _export(arguments: list[str]) -> int:
+    from alignment_bench.storekeeping.moving import export_command
+
+    return export_command(arguments)
+
+
+def _import(arguments: list[str]) -> int:
+    from alignment_bench.storekeeping.moving import import_command
+
+    return import_command(arguments)
+
+
 def _score(arguments: list[str]) -> int:
     from alignment_bench.scoring.verb import parse_score, score
 
@@ -265,6 +286,14 @@ def _help(words: list[str]) -> int:
         from alignment_bench.figures.verb import help_text
 
         return _print(help_text())
+    if words[0] == "gc":
+        from alignment_bench.storekeeping.clearing import HELP as GC_HELP
+
+        return _print(GC_HELP)
+    if words[0] in ("export", "import"):
+        from alignment_bench.storekeeping.moving import HELPS as MOVING_HELPS
+
+        return _print(MOVING_HELPS[words[0]])
     if words[0] == "audit":
         from alignment_bench.judging.audit_verb import HELP as AUDIT_HELP
 
@@ -338,6 +367,9 @@ VERBS: Mapping[str, Callable[[list[str]], int]] = {
     "check": _check,
     "verify": _verify,
     "paper": _paper,
+    "gc": _gc,
+    "export": _export,
+    "import": _import,
     "audit": _audit,
     "list": _list,
     "show": _show,

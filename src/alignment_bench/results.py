@@ -289,17 +289,22 @@ def _staging(root: Path, cell_digest: str) -> Path:
     """An empty folder on the results' own filesystem; what dead processes left for this cell is removed."""
     parent = root / ".staging"
     parent.mkdir(parents=True, exist_ok=True)
-    host = hashlib.sha256(socket.gethostname().encode()).hexdigest()[:8]
-    for old in parent.glob(f"{cell_digest}.{host}.*"):
+    for old in parent.glob(f"{cell_digest}.{host()}.*"):
         owner = int(old.name.split(".")[2])
-        if owner == os.getpid() or not _alive(owner):
+        if owner == os.getpid() or not alive(owner):
             shutil.rmtree(old)
-    staging = parent / f"{cell_digest}.{host}.{os.getpid()}"
+    staging = parent / f"{cell_digest}.{host()}.{os.getpid()}"
     staging.mkdir()
     return staging
 
 
-def _alive(process: int) -> bool:
+def host() -> str:
+    """This machine, in the names of what is being written: process ids mean nothing on another."""
+    return hashlib.sha256(socket.gethostname().encode()).hexdigest()[:8]
+
+
+def alive(process: int) -> bool:
+    """Whether a process of this machine still runs."""
     try:
         os.kill(process, 0)
     except ProcessLookupError:

@@ -27,7 +27,7 @@ def store(root: Path, audit: Audit, judge_source: str, pairs_digest: str) -> Pat
 
     `judge_source` is the digest of the judge plugin's source, `pairs_digest` that of the file of pairs.
     """
-    path = _folder(root, audit.card.judge, judge_source) / f"{pairs_digest[:16]}.json"
+    path = folder_of(root, audit.card.judge, judge_source) / f"{pairs_digest[:16]}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
     body = {
         "schema": SCHEMA,
@@ -45,7 +45,7 @@ def failures(root: Path, judge: str, judge_source: str) -> tuple[str, ...]:
     """One line for every file of pairs on which this judge failed; empty where it never did, or was not
     audited. Raises CorruptResult where a stored audit cannot be read."""
     lines = []
-    for path in sorted(_folder(root, judge, judge_source).glob("*.json")):
+    for path in sorted(folder_of(root, judge, judge_source).glob("*.json")):
         try:
             body = json.loads(path.read_text("utf-8"))
             schema, source, failed = int(body["schema"]), body["source"], body["failed"]
@@ -81,5 +81,6 @@ def marked(records: Sequence[CellRecord], root: Path) -> list[CellRecord]:
     return out
 
 
-def _folder(root: Path, judge: str, judge_source: str) -> Path:
+def folder_of(root: Path, judge: str, judge_source: str) -> Path:
+    """Where a results folder keeps the audits of a judge, if there are any."""
     return root / "audits" / digest([judge, judge_source])[:16]

@@ -97,7 +97,7 @@ def _add(tar: tarfile.TarFile, path: Path, entry: Entry, come: Callable[[int], N
     with path.open("rb") as file:
         source = _Hashed(file, come)
         if os.fstat(file.fileno()).st_size == entry.size:
-            tar.addfile(_member(_short(entry.path), entry.size), source)  # type: ignore[arg-type]
+            tar.addfile(_member(_short(entry.path), entry.size), source)
     if source.sha256.hexdigest() != entry.sha256:
         what = f"{path} has changed since it was written: nothing was exported"
         raise CorruptResult(f"{what}; bench verify names all such files")
@@ -232,7 +232,7 @@ def _blocks(
 
 def _next(path: Path, tar: tarfile.TarFile) -> tarfile.TarInfo | None:
     member = tar.next()
-    tar.members = []  # the library keeps every member that it has seen
+    tar.members = []  # type: ignore[attr-defined]  # the library keeps every member that it has seen
     return member
 
 

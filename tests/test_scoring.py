@@ -10,9 +10,12 @@ import torch
 
 from alignment_bench.completions import Completion, Decoding
 from alignment_bench.errors import BadInput, NotApplicable
+from alignment_bench.incidents import collecting
+from alignment_bench.jobs import JobStore
 from alignment_bench.models import scoring
 from alignment_bench.models.storage import load_policy, save_policy
 from alignment_bench.prompts import Message, Prompt
+from alignment_bench.work import Work
 
 TEXTS = ("the dog ran", "a cat sat and a bird saw the park", "happy", "the sad dog was a sad dog and sat")
 PROMPTS = [Prompt(f"p{i}", (Message("user", text),)) for i, text in enumerate(TEXTS)]
@@ -137,3 +140,47 @@ def test_pairs_of_one_prompt_stay_together_and_none_is_lost() -> None:
     assert sorted(i for pairs in found for i in pairs) == [0, 1, 2, 3, 5], "4 has nothing to score"
     assert found == [[3, 1], [0, 2, 5]]
     assert [len(pairs) for pairs in scoring.batches([[1]] * 7, [[1]] * 7, rows=3)] == [3, 3, 1]
+
+
+def test_running_out_of_gpu_memory_halves_the_batch_and_says_so(
+    random_policy: Any, pairs: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Same numbers; what was done differently is told by its job, and at every use of the result."""
+    prompts, completions = [p for p, _ in pairs], [c for _, c in pairs]
+    whole, sizes = scoring.prefill, []
+
+    def small_card(model: Any, ids: Any) -> Any:
+        sizes.append(len(ids))
+        if len(ids) > 2:
+            raise torch.cuda.OutOfMemoryError("out of memory")
+        return whole(model, ids)
+
+    def everything() -> list[list[float]]:
+        return [
+            *random_policy.logprobs(prompts, completions),
+            *random_policy.kl(random_policy, prompts, completions),
+            *random_policy.next_token_probabilities(PROMPTS, ["yes", "no"]),
+        ]
+
+    expected = everything()
+    monkeypatch.setattr(scoring, "prefill", small_card)
+    with collecting() as heard:
+        found = everything()
+    assert [len(row) for row in found] == [len(row) for row in expected]
+    for row, other in zip(found, expected, strict=True):
+        assert row == pytest.approx(other, abs=1e-5)
+    assert heard == [f"out of GPU memory: scored with batches of {rows} rows" for rows in (10, 2)]
+    assert max(sizes) == 4
+    work = Work(JobStore(tmp_path), random_policy.runtime, random_policy.n_parameters)
+    for stored in (False, True):
+        with collecting() as heard:
+            _, result = work.logprobs(random_policy, prompts, completions)
+        assert result.stored == stored
+        assert heard == ["out of GPU memory: scored with batches of 10 rows"]
+
+    def no_card(model: Any, ids: Any) -> Any:
+        raise torch.cuda.OutOfMemoryError("out of memory")
+
+    monkeypatch.setattr(scoring, "prefill", no_card)
+    with pytest.raises(torch.cuda.OutOfMemoryError):
+        random_policy.logprobs(prompts, completions)

@@ -24,6 +24,7 @@ from alignment_bench.errors import BadInput, BenchError, CorruptResult, NotAppli
 from alignment_bench.evaluate import Panel, draw, score
 from alignment_bench.feedback import Judge
 from alignment_bench.hosting import Host, host_of
+from alignment_bench.incidents import collecting
 from alignment_bench.jobs import JobStore
 from alignment_bench.judging import cards
 from alignment_bench.ledger import Ledger, metering
@@ -172,7 +173,10 @@ def do(cell: Cell, reporter: Hearer) -> tuple[CellRecord, list[StoredSample]]:
     controller = controller_of(cell, work_of(cell.setting, reporter.say), reporter)
     status: Status = "failed"
     try:
-        return finish(cell, blank, clock, reporter, controller)
+        with collecting() as told:
+            record, samples = finish(cell, blank, clock, reporter, controller)
+        told = [note for note in told if note not in record.notes]
+        return replace(record, notes=(*record.notes, *told)), samples
     except OverBudget as error:
         status, reason, trace = "over_budget", str(error), ""
     except NotApplicable as error:

@@ -8,6 +8,7 @@ always float32 (bfloat16 log-probabilities are off by some .04 nat a token, far 
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import warnings
 from dataclasses import dataclass
@@ -18,7 +19,8 @@ from alignment_bench.errors import BadInput, Problem
 Purpose = Literal["sample", "score"]
 DEVICES = ("auto", "cpu", "cuda")
 DTYPES = ("auto", "float32", "bfloat16")
-ENGINES = ("transformers",)
+ENGINES = ("transformers", "vllm")
+NO_VLLM = "vllm is not installed: pip install 'alignment-bench[vllm]', in an environment of its own"
 TINY_PARAMETERS = 10_000_000
 """models below this size are `tiny` to the rules here"""
 
@@ -34,7 +36,7 @@ class Runtime:
     threads: int
     """threads of one matrix product on the CPU"""
     engine: str = "transformers"
-    """what generates"""
+    """what generates: `transformers`, or `vllm` on CUDA; scoring and training are transformers' always"""
     trust: bool = False
     """whether models may bring their own Python code or pickled weights"""
 
@@ -67,6 +69,8 @@ def resolve(
     if not problems and device != "cpu":
         device, missing = _pick(device)
         problems += missing
+    if engine == "vllm" and not problems:
+        problems += _without_vllm(device)
     if problems:
         raise BadInput(problems)
     return Runtime(device, dtype, threads or default_threads(parameters), engine, trust)
@@ -84,6 +88,22 @@ def check(device: str, dtype: str, threads: int, engine: str = "transformers") -
         problems.append(Problem("threads", f"{threads} is negative", "use 0 for the rule on model size"))
     if engine not in ENGINES:
         problems.append(Problem("engine", f"{engine!r} is unknown", f"use {', '.join(ENGINES)}"))
+    if engine == "vllm" and kind == "cpu":
+        problems.append(Problem("engine", "vllm samples on CUDA, not on a CPU", "use engine=transformers"))
+    if engine == "vllm" and index.strip("0"):
+        what = f"vllm takes the first visible device, not {device}"
+        problems.append(Problem("device", what, f"set CUDA_VISIBLE_DEVICES={index} and use device=cuda"))
+    return problems
+
+
+def _without_vllm(device: str) -> list[Problem]:
+    """Why vLLM cannot run on this machine."""
+    problems = []
+    if device == "cpu":  # what `auto` came to
+        what = "vllm needs a CUDA device, and none is visible"
+        problems.append(Problem("engine", what, "use engine=transformers"))
+    if importlib.util.find_spec("vllm") is None:
+        problems.append(Problem("engine", NO_VLLM, "or use engine=transformers"))
     return problems
 
 

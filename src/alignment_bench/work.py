@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from alignment_bench.completions import Completion, Decoding
 from alignment_bench.digests import derive_seed, digest, generator
+from alignment_bench.incidents import collecting, tell
 from alignment_bench.job_keys import (
     CONDITIONED,
     Pair,
@@ -37,6 +38,8 @@ if TYPE_CHECKING:
     from alignment_bench.models.policy import ModelPolicy
     from alignment_bench.training.batches import Row
     from alignment_bench.training.settings import Objective, Settings
+
+INCIDENTS = "incidents.jsonl"
 
 
 class Work:
@@ -252,8 +255,18 @@ class Work:
 
     def run(self, kind: str, inputs: dict[str, Any], work: Callable[[Workplace], None]) -> JobResult:
         """A job of that kind: its stored result, or what it leaves now, keyed by its inputs and by how
-        models run."""
-        return self.store.run(kind, {"inputs": inputs, "engine": self._keyed}, work)
+        models run. What the engine did otherwise than planned is stored with it and told at every use."""
+
+        def noting(place: Workplace) -> None:
+            with collecting() as heard:
+                work(place)
+            if heard:
+                dump_lines(place.folder / INCIDENTS, heard)
+
+        result = self.store.run(kind, {"inputs": inputs, "engine": self._keyed}, noting)
+        if (told := result.folder / INCIDENTS).exists():
+            tell(*load_lines(told))
+        return result
 
     def trained(self, result: JobResult) -> LogitPolicy:
         """The model that a job left in `policy/`."""

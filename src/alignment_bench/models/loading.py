@@ -16,6 +16,9 @@ import torch
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 from transformers.utils import logging
 
+from alignment_bench.models import vllm_engine
+from alignment_bench.runtime import TINY_PARAMETERS
+
 logging.disable_progress_bar()
 # peft asks transformers for something under its old name.
 warnings.filterwarnings("ignore", message=".*is_gradient_checkpointing", category=FutureWarning)
@@ -70,6 +73,11 @@ def inference_copy(model: Any, dtype: str) -> Any:
     Autocast would convert every frozen weight again at every token; one copy is converted once.
     """
     twin = copy.deepcopy(model)
+    for module in twin.modules():
+        # trl replaces a model's forward by a closure over that very model, and training counts its passes
+        module.__dict__.pop("forward", None)
+        module.__dict__.pop("_original_forward", None)
+        module._forward_pre_hooks.clear()
     if hasattr(twin, "merge_and_unload"):
         twin = twin.merge_and_unload()
     return twin.to(getattr(torch, dtype)).eval().requires_grad_(False)
@@ -93,15 +101,28 @@ def kept(key: tuple[str, str, str], make: Any) -> Any:
     return _kept[key]
 
 
+def make_room(parameters: int) -> None:
+    """Before and after what needs memory: `forget`, for models large enough that it is worth its seconds."""
+    if parameters >= TINY_PARAMETERS:
+        forget()
+
+
 def forget() -> None:
-    """Drops every kept inference model and gives the memory back (before a training job that needs it)."""
+    """Drops every kept inference model, puts vLLM to sleep, and gives the memory back."""
     _kept.clear()
+    vllm_engine.rest()
     gc.collect()
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
     # glibc keeps freed blocks between those in use: after a few trainings of a 135 M model, gigabytes.
     if hasattr(libc := ctypes.CDLL(None), "malloc_trim"):
         libc.malloc_trim(0)
+
+
+@functools.lru_cache(maxsize=4)
+def configuration(folder: Path, trust: bool = False) -> Any:
+    """The configuration stored in a model folder."""
+    return AutoConfig.from_pretrained(folder, trust_remote_code=trust, local_files_only=True)
 
 
 @functools.lru_cache(maxsize=4)

@@ -11,13 +11,15 @@ from pathlib import Path
 from typing import Any, Literal, Protocol, runtime_checkable
 
 from alignment_bench.completions import Completion, Decoding
-from alignment_bench.errors import BadInput, NotApplicable, Problem
+from alignment_bench.errors import NotApplicable
 from alignment_bench.formatter import Formatter
+from alignment_bench.incidents import tell
 from alignment_bench.ledger import Spend, forward_cost, report
 from alignment_bench.models.catalog import ModelSource
+from alignment_bench.models.token_ids import final_id, single_ids
 from alignment_bench.policy import LogitPolicy
 from alignment_bench.prompts import Prompt
-from alignment_bench.runtime import TINY_PARAMETERS, Runtime, batch_rows
+from alignment_bench.runtime import Runtime, batch_rows
 
 Weights = Literal["full", "adapter", "base"]
 
@@ -132,31 +134,14 @@ class ModelPolicy:
 
     def word_id(self, word: str) -> int:
         """Id of a word that is a single token. Raises BadInput where it is not."""
-        return self._single_tokens([word])[0]
+        return single_ids(self.tokenizer, [word])[0]
 
     def encode(self, text: str, layout: str = "answer") -> Completion:
         """A written answer as a completion: as it would follow that layout, with end-of-sequence."""
         text = text.strip()
         ids = self.formatter.continuation(self.tokenizer, text, layout)
-        return Completion(text, (*ids, self._final()), "eos")
-
-    def _final(self) -> int:
-        """The id that ends a written answer: in a conversation, what the chat template puts after a turn."""
-        tokenizer, eos = self.tokenizer, self.eos
-        if self.formatter.kind == "chat":
-            turns = [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]
-            whole = tokenizer.encode(
-                tokenizer.apply_chat_template(turns, tokenize=False), add_special_tokens=False
-            )
-            if whole and whole[-1] in eos:
-                return int(whole[-1])
-            opened = tokenizer.encode(
-                tokenizer.apply_chat_template(turns[:1], tokenize=False, add_generation_prompt=True),
-                add_special_tokens=False,
-            )
-            if after := [token for token in whole[len(opened) :] if token in eos]:
-                return int(after[0])
-        return int(tokenizer.eos_token_id)
+        final = final_id(self.tokenizer, self.eos, self.formatter.kind == "chat")
+        return Completion(text, (*ids, final), "eos")
 
     def generate(
         self,
@@ -172,8 +157,9 @@ class ModelPolicy:
         Random numbers belong to (seed, stream, prompt id and slots, sample index): neither the order nor
         the number of prompts changes an answer.
         """
-        model = self._inference_model(self.runtime.sampling_dtype(self.n_parameters))
-        return self.generate_with(model, prompts, n=n, decoding=decoding, seed=seed, logprobs=logprobs)
+        from alignment_bench.models.drawing import draw
+
+        return draw(self, None, prompts, n, decoding, seed, logprobs)
 
     def generate_with(
         self,
@@ -189,27 +175,9 @@ class ModelPolicy:
 
         Where this policy samples in another precision, a converted copy of the model draws.
         """
-        from alignment_bench.models.sampling import sample, uniforms_for
+        from alignment_bench.models.drawing import draw
 
-        ids = [self.render(prompt) for prompt in prompts]
-        self._check_room(model, ids, decoding)
-        drawn = sample(
-            self._sampling_twin(model),
-            ids,
-            n=n,
-            decoding=decoding,
-            uniforms=uniforms_for(prompts, decoding, seed, self.stream),
-            eos=self.eos,
-            decode=self.decode,
-            rows=self.sample_rows,
-            logprobs=logprobs,
-        )
-        self.notes += [note for note in drawn.notes if note not in self.notes]
-        generated = sum(len(c.tokens) for row in drawn.completions for c in row)
-        if decoding.temperature == 0:
-            generated //= n  # drawn once, handed out n times
-        self._report(sum(map(len, ids)) + generated, generated=generated)
-        return drawn.completions
+        return draw(self, model, prompts, n, decoding, seed, logprobs)
 
     def logprobs(self, prompts: Sequence[Prompt], completions: Sequence[Completion]) -> list[list[float]]:
         """Natural-log probability of every sampled token, at temperature 1, in float32; one list a pair."""
@@ -231,6 +199,7 @@ class ModelPolicy:
         Each policy reads the prompts in its own format, this one `conditioned` where given. Raises
         NotApplicable where the reference has no readable distribution or another base.
         """
+        from alignment_bench.models.fitting import fitting
         from alignment_bench.models.scoring import batches, block, divergence
 
         if not isinstance(reference, HasLogits) or reference.base_digest != self.base_digest:
@@ -241,10 +210,14 @@ class ModelPolicy:
         self._report_scored(theirs, tokens)
         model, other = self.scoring_model(), reference.scoring_model()
         found: list[list[float]] = [[] for _ in ours]
-        for pairs in batches(ours, tokens, self.score_rows):
+
+        def measure(pairs: Sequence[int]) -> list[tuple[int, list[float]]]:
             first = block(model, ours, tokens, pairs)
             second = block(other, theirs, tokens, pairs)
-            for pair, values in first.split(divergence(first.logits, second.logits)):
+            return list(first.split(divergence(first.logits, second.logits)))
+
+        for _, measured in fitting(batches(ours, tokens, self.score_rows), measure):
+            for pair, values in measured:
                 found[pair] = values
         return found
 
@@ -254,14 +227,16 @@ class ModelPolicy:
         """Probability of each answer as the next token, one row a prompt, in float32."""
         from alignment_bench.models.scoring import next_token_probabilities
 
-        tokens = self._single_tokens(answers)
+        tokens = single_ids(self.tokenizer, answers)
         ids = [self.render(p) for p in prompts]
         self._report_scored(ids, [])
         return next_token_probabilities(self.scoring_model(), ids, tokens, self.score_rows)
 
     def scoring_model(self) -> Any:
         """The float32 model, kept in memory while it is in use."""
-        return self._inference_model("float32")
+        from alignment_bench.models.weights import for_inference
+
+        return for_inference(self, "float32")
 
     def load_for_training(self, lora_rank: int = 0, seed: int = 0) -> Any:
         """A fresh float32 model from disk, dropout 0, on the policy's device.
@@ -269,72 +244,21 @@ class ModelPolicy:
         `lora_rank` above 0 puts a LoRA adapter on it, with initial values drawn from `seed`; an adapter of
         the same rank that this policy already has is trained further, any other is merged first.
         """
-        from alignment_bench.models.loading import adapter_rank, forget, new_adapter, with_adapter
+        from alignment_bench.models.weights import fresh
 
-        if self.n_parameters >= TINY_PARAMETERS:
-            forget()  # training needs the memory more than the next sampling needs the seconds
-        if self.weights == "adapter" and lora_rank and adapter_rank(self.folder) == lora_rank:
-            return with_adapter(self._plain("float32"), self.folder, trainable=True)
-        model = self._merged("float32").requires_grad_(True)  # merging an adapter leaves weights frozen
-        return new_adapter(model, lora_rank, seed) if lora_rank else model
+        return fresh(self, lora_rank, seed)
 
-    def _inference_model(self, dtype: str) -> Any:
-        from alignment_bench.models.loading import kept
+    def fresh_adapter(self, lora_rank: int) -> bool:
+        """Whether `load_for_training` of that rank gives an adapter that changes nothing yet."""
+        from alignment_bench.models.weights import continues
 
-        weights = self.base_digest if self.weights == "base" else self.digest
-        return kept((weights, dtype, self.device), lambda: self._merged(dtype).requires_grad_(False))
+        return lora_rank > 0 and not continues(self, lora_rank)
 
-    def _merged(self, dtype: str) -> Any:
-        from alignment_bench.models.loading import with_adapter
-
-        if self.weights != "adapter":
-            return self._plain(dtype)
-        import torch
-
-        # Merged in float32: a small update would vanish in bfloat16's rounding of the sum.
-        return with_adapter(self._plain("float32"), self.folder).to(getattr(torch, dtype)).eval()
-
-    def _plain(self, dtype: str) -> Any:
-        from alignment_bench.models.loading import load
-
-        folder = self.folder if self.weights == "full" else self.source.located
-        return load(folder, dtype, self.device, trust=self.runtime.trust)
-
-    def _sampling_twin(self, model: Any) -> Any:
-        """The model itself, or its copy in the precision this policy samples in."""
-        from alignment_bench.models.loading import inference_copy
-
-        wanted = self.runtime.sampling_dtype(self.n_parameters)
-        if str(next(model.parameters()).dtype) == f"torch.{wanted}":
-            return model
-        return inference_copy(model, wanted)
+    def note(self, *notes: str) -> None:
+        """Remembers what went otherwise than planned, and tells it to whoever collects that."""
+        tell(*notes)
+        self.notes += [note for note in notes if note not in self.notes]
 
     def _report_scored(self, prompts: Sequence[Sequence[int]], completions: Sequence[Sequence[int]]) -> None:
         tokens = sum(map(len, prompts)) + sum(map(len, completions))
-        self._report(tokens, scored=tokens)
-
-    def _report(self, tokens: int, *, generated: int = 0, scored: int = 0) -> None:
-        """Tells the open meter about a pass over `tokens`, of which some were sampled or scored."""
-        flops = forward_cost(self.n_parameters, tokens)
-        report(Spend(tokens_generated=generated, tokens_scored=scored, flops=flops))
-
-    def _check_room(self, model: Any, ids: Sequence[Sequence[int]], decoding: Decoding) -> None:
-        limit = getattr(model.config, "max_position_embeddings", None)
-        longest = max((len(row) for row in ids), default=0)
-        if limit and longest + decoding.max_tokens > limit:
-            message = (
-                f"a prompt of {longest} tokens and {decoding.max_tokens} to draw exceed the model's {limit}"
-            )
-            raise BadInput(
-                [Problem("max_prompt_tokens", message, "set a smaller limit, or shorten the prompt")]
-            )
-
-    def _single_tokens(self, answers: Sequence[str]) -> list[int]:
-        found = []
-        for answer in answers:
-            ids = self.tokenizer.encode(answer, add_special_tokens=False)
-            if len(ids) != 1 or ids[0] == self.tokenizer.unk_token_id:
-                message = f"{answer!r} is not a single token of this model"
-                raise BadInput([Problem("answers", message, "use a shorter answer, mind the leading space")])
-            found.append(int(ids[0]))
-        return found
+        report(Spend(tokens_scored=tokens, flops=forward_cost(self.n_parameters, tokens)))

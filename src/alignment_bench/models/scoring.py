@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 
+from alignment_bench.models.fitting import fitting
 from alignment_bench.models.prefill import extend, prefill
 
 CHUNK = 2**25
@@ -23,7 +24,7 @@ CHUNK = 2**25
 class Block:
     """One batch's logits [tokens, vocabulary]: first tokens of all pairs, then the others pair by pair."""
 
-    pairs: list[int]
+    pairs: Sequence[int]
     lengths: list[int]
     logits: torch.Tensor
 
@@ -63,7 +64,7 @@ def batches(
 
 @torch.inference_mode()
 def block(
-    model: Any, prompts: Sequence[Sequence[int]], completions: Sequence[Sequence[int]], pairs: list[int]
+    model: Any, prompts: Sequence[Sequence[int]], completions: Sequence[Sequence[int]], pairs: Sequence[int]
 ) -> Block:
     """Logits of one batch of (prompt, completion) pairs, every distinct prompt prefilled once."""
     distinct: dict[tuple[int, ...], int] = {}
@@ -97,10 +98,13 @@ def logprobs(
 ) -> list[list[float]]:
     """Natural-log probability of every completion token, one list a pair, at most `rows` pairs a batch."""
     found: list[list[float]] = [[] for _ in prompts]
-    for pairs in batches(prompts, completions, rows):
+
+    def score(pairs: Sequence[int]) -> list[tuple[int, list[float]]]:
         part = block(model, prompts, completions, pairs)
-        values = chosen_logprobs(part.logits, part.targets(completions))
-        for pair, numbers in part.split(values):
+        return list(part.split(chosen_logprobs(part.logits, part.targets(completions))))
+
+    for _, scored in fitting(batches(prompts, completions, rows), score):
+        for pair, numbers in scored:
             found[pair] = numbers
     return found
 
@@ -130,9 +134,13 @@ def next_token_probabilities(
     """Probability of each answer token right after each prompt, one row a prompt."""
     found: list[list[float]] = [[] for _ in prompts]
     order = sorted(range(len(prompts)), key=lambda i: len(prompts[i]))
-    for low in range(0, len(order), rows):
-        part = order[low : low + rows]
-        chosen = prefill(model, [prompts[i] for i in part]).logits.softmax(dim=-1)[:, list(answers)]
-        for i, row in zip(part, chosen.tolist(), strict=True):
+
+    def score(part: Sequence[int]) -> list[list[float]]:
+        logits = prefill(model, [prompts[i] for i in part]).logits
+        chosen: list[list[float]] = logits.softmax(dim=-1)[:, list(answers)].tolist()
+        return chosen
+
+    for part, chosen in fitting([order[low : low + rows] for low in range(0, len(order), rows)], score):
+        for i, row in zip(part, chosen, strict=True):
             found[i] = row
     return found

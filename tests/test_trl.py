@@ -407,15 +407,15 @@ def test_adapters_are_stored_alone(
 
 def test_a_bf16_twin_draws_from_the_trained_weights(random_policy: Any, tmp_path: Path) -> None:
     """Not through the closure over the original model that trl leaves as its forward."""
+    from alignment_bench.models.weights import sampling_twin
     from alignment_bench.runtime import Runtime
-    from alignment_bench.training.trl_rollouts import sampling_model
 
     trainer = trl_online.online_trainer(
         rollouts(random_policy, replace(ONLINE["grpo"], lora_rank=2)), 0, tmp_path
     )
     start = save_policy(tmp_path / "copy", random_policy.load_for_training(), parent=random_policy)
     start.runtime = Runtime("cpu", "bfloat16", 1)
-    twin = sampling_model(trainer.model, start)
+    twin = sampling_twin(start, trainer.model)
     assert {p.dtype for p in twin.parameters()} == {torch.bfloat16}
     with torch.no_grad():
         ids = torch.tensor([[3, 4, 5]])

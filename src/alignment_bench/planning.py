@@ -101,6 +101,9 @@ def _setting(
         problems += error.problems
     if problems:
         raise BadInput(problems)
+    here = resolve(
+        request.device, request.dtype, request.threads, source.parameters, request.engine, request.trust
+    )
     return Setting(
         request=request,
         task=task,
@@ -108,10 +111,8 @@ def _setting(
         fold=fold,
         folds=folds if request.task_options.folds else 0,
         source=source,
-        runtime=resolve(
-            request.device, request.dtype, request.threads, source.parameters, request.engine, request.trust
-        ),
-        tier=_tier(request, source),
+        runtime=here,
+        tier=_tier(request, source, here.device),
         formatter=formatter_of(source, layouts_of(task, examples), task.prompt_tokens),
         decoding=decoding,
         rollout_decoding=rollouts,
@@ -130,6 +131,6 @@ def layouts_of(task: Task, data: TaskData) -> Mapping[str, Layout]:
     return {**task.layouts, **(data.layouts or {})}
 
 
-def _tier(request: RunRequest, source: ModelSource) -> Tier:
-    tier = tier_of(source.parameters)
+def _tier(request: RunRequest, source: ModelSource, device: str = "cpu") -> Tier:
+    tier = tier_of(source.parameters, device)
     return tier if request.lora is None else replace(tier, lora_rank=request.lora)

@@ -46,6 +46,7 @@ def ppo(
     decoding = replace(decoding, temperature=settings.temperature)
 
     def job(place: Workplace) -> None:
+        from alignment_bench.models.loading import make_room
         from alignment_bench.models.storage import save_policy
         from alignment_bench.training.batches import Row
         from alignment_bench.training.ppo import ActorCritic, Rollout, train_ppo
@@ -69,18 +70,21 @@ def ppo(
             rows = {prompt.id: iter(row) for prompt, row in zip(distinct, lists, strict=True)}
             completions = [next(rows[prompt.id]) for prompt in chosen]
             scores = reward(chosen, completions)
+            make_room(start.n_parameters)
             return [
                 Rollout(Row(tuple(start.render(p)), c.tokens), float(s), c.end != "length")
                 for p, c, s in zip(chosen, completions, scores, strict=True)
             ]
 
         model = start.load_for_training(settings.lora_rank, seed)
-        fresh_adapter = settings.lora_rank > 0 and start.weights != "adapter"
+        fresh_adapter = start.fresh_adapter(settings.lora_rank)
         value = None if value_start is None else value_head(value_start, settings.lora_rank, seed)
         actor = ActorCritic(model, settings, derive_seed("value head", seed), fresh_adapter, value)
         log = train_ppo(actor, roll_out, seed, start.pad, start.device, place.partial)
         save_policy(place.folder / "policy", model, parent=start)
         dump_lines(place.folder / "log.jsonl", log)
+        del model, value, actor
+        make_room(start.n_parameters)
 
     inputs = {
         "policy": policy.digest,

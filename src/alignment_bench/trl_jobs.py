@@ -44,6 +44,7 @@ def dpo(
     start = model_policy(policy)
 
     def job(place: Workplace) -> None:
+        from alignment_bench.models.loading import make_room
         from alignment_bench.models.storage import save_policy
         from alignment_bench.training.reward import pair_rows
         from alignment_bench.training.trl_preference import train_dpo
@@ -51,6 +52,8 @@ def dpo(
         model, log = train_dpo(start, pair_rows(start, pairs), settings, seed, place.partial)
         save_policy(place.folder / "policy", model, parent=start)
         dump_lines(place.folder / "log.jsonl", log)
+        del model
+        make_room(start.n_parameters)
 
     inputs = {
         "policy": policy.digest,
@@ -69,6 +72,7 @@ def kto(
     start = model_policy(policy)
 
     def job(place: Workplace) -> None:
+        from alignment_bench.models.loading import make_room
         from alignment_bench.models.storage import save_policy
         from alignment_bench.training.batches import Row
         from alignment_bench.training.trl_preference import train_kto
@@ -77,6 +81,8 @@ def kto(
         model, log = train_kto(start, encoded, settings, seed, place.partial)
         save_policy(place.folder / "policy", model, parent=start)
         dump_lines(place.folder / "log.jsonl", log)
+        del model
+        make_room(start.n_parameters)
 
     inputs = {
         "policy": policy.digest,
@@ -103,6 +109,7 @@ def online(
     start = model_policy(policy)
 
     def job(place: Workplace) -> None:
+        from alignment_bench.models.loading import make_room
         from alignment_bench.models.storage import save_policy
         from alignment_bench.training.trl_online import train_online
         from alignment_bench.training.trl_rollouts import Rollouts
@@ -111,6 +118,8 @@ def online(
         model, log = train_online(rollouts, seed, place.partial)
         save_policy(place.folder / "policy", model, parent=start)
         dump_lines(place.folder / "log.jsonl", log)
+        del model
+        make_room(start.n_parameters)
 
     inputs = {
         "policy": policy.digest,

@@ -37,6 +37,7 @@ from alignment_bench.training.optimise import linear_schedule, make_optimiser, p
 from alignment_bench.training.ppo_formulas import gae, policy_loss, token_rewards, value_loss, whitened
 from alignment_bench.training.preference import ScalarHead
 from alignment_bench.training.settings import PPOSettings
+from alignment_bench.training.start import Start
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,13 +71,13 @@ class ActorCritic:
         fresh_adapter: bool,
         value: ScalarHead | None = None,
     ) -> None:
-        """With a `fresh_adapter`, the model without it is the reference; else a copy of the model is.
+        """The reference is the model as it is now; a `fresh_adapter` of its changed nothing yet.
 
         `value` is what the value function starts from, trunk and all; None: a new head, drawn from `seed`.
         """
         self.model = model
         self.settings = settings
-        self.reference = None if fresh_adapter else copy.deepcopy(model).requires_grad_(False).eval()
+        self.reference = Start(model, fresh_adapter)
         if value is None:
             value = ScalarHead(copy.deepcopy(model) if settings.separate_value else model, seed)
         elif not settings.separate_value:
@@ -120,18 +121,13 @@ class ActorCritic:
     def reference_logprobs(self, batch: Batch) -> Tensor:
         """Log-probabilities under the frozen start of training, [B, C]."""
         columns = batch.completion.shape[1]
-        arguments = {
-            "input_ids": batch.ids,
-            "attention_mask": batch.attention,
-            "position_ids": batch.positions,
-            "logits_to_keep": columns + 1,
-            "use_cache": False,
-        }
-        if self.reference is None:
-            with self.model.disable_adapter():
-                logits = self.model(**arguments).logits
-        else:
-            logits = self.reference(**arguments).logits
+        logits = self.reference(
+            input_ids=batch.ids,
+            attention_mask=batch.attention,
+            position_ids=batch.positions,
+            logits_to_keep=columns + 1,
+            use_cache=False,
+        ).logits
         return token_logprobs(logits[:, :-1], batch, self.settings.temperature)
 
 

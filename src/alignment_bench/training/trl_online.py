@@ -20,6 +20,7 @@ from trl.experimental.online_dpo import OnlineDPOConfig, OnlineDPOTrainer
 
 from alignment_bench.digests import derive_seed
 from alignment_bench.training.batches import Batch, Row, collate, completion_logits, token_logprobs
+from alignment_bench.training.start import Start
 from alignment_bench.training.through_trl import (
     Planned,
     Untold,
@@ -165,13 +166,17 @@ def online_trainer(rollouts: Rollouts, seed: int, folder: Path) -> Any:
     trainer = _pair_trainer(given, common, rollouts) if pairs else _group_trainer(given, common, rollouts)
     trainer.rollouts = rollouts
     metered(trainer.model, parameters)
-    if trainer.ref_model is not None:
+    if trainer.ref_model is not None and not isinstance(trainer.ref_model, Start):  # which calls the model
         metered(trainer.ref_model, parameters)
     return trainer
 
 
 def _pair_trainer(given: dict[str, Any], common: dict[str, Any], rollouts: Rollouts) -> Any:
-    settings = rollouts.settings
+    settings, start = rollouts.settings, rollouts.start
+    if settings.lora_rank:
+        reference = Start(given["model"], fresh_adapter=start.fresh_adapter(settings.lora_rank))
+    else:
+        reference = start.load_for_training(0).requires_grad_(False)
     config = OnlineDPOConfig(
         **common,
         beta=[settings.beta],
@@ -182,7 +187,7 @@ def _pair_trainer(given: dict[str, Any], common: dict[str, Any], rollouts: Rollo
     trainer = OnlineDPO(
         **given,
         args=config,
-        ref_model=rollouts.start.load_for_training(0).requires_grad_(False),
+        ref_model=reference,
         data_collator=lambda rows: {"prompt": [row["prompt"] for row in rows]},
     )
     micro, parts = common["per_device_train_batch_size"], common["gradient_accumulation_steps"]

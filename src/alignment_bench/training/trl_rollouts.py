@@ -7,7 +7,6 @@ of places in a plan instead of prompts, and come here for ids, completions and r
 
 from __future__ import annotations
 
-import copy
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from alignment_bench.completions import Completion, Decoding
 from alignment_bench.digests import derive_seed, generator
 from alignment_bench.errors import BenchError
+from alignment_bench.models.loading import make_room
 from alignment_bench.prompts import Prompt
 from alignment_bench.training.trl_settings import OnlineSettings
 
@@ -108,7 +108,7 @@ class Rollouts:
         distinct = list({prompt.id: prompt for prompt in chosen}.values())
         model.eval()
         lists = self.start.generate_with(
-            sampling_model(model, self.start),
+            model,
             distinct,
             n=max(times.values()) * settings.group,
             decoding=self.decoding,
@@ -120,6 +120,7 @@ class Rollouts:
         self._step = step
         ids = [tuple(self.start.render(prompt)) for prompt in chosen]
         judged = self._preferred(chosen, groups) if self.judging.prefer else self._scored(chosen, groups)
+        make_room(self.start.n_parameters)
         self._groups = [[Drawn(row, c, r) for c, r in group] for row, group in zip(ids, judged, strict=True)]
 
     def _scored(
@@ -159,24 +160,3 @@ class Rollouts:
         ended = sum(c.end != "length" for c in completions) / len(completions)
         tokens = sum(len(c.tokens) for c in completions) / len(completions)
         self.log.append({**values, "ended": ended, "tokens": tokens})
-
-
-def sampling_model(model: Any, start: ModelPolicy) -> Any:
-    """What draws for a model in training: itself, or a clean copy in the precision that `start` samples in.
-
-    trl replaces the model's forward by a closure over that very model; a copy of it would go on calling
-    the original, so the copy is given back the forward of its class.
-    """
-    wanted = start.runtime.sampling_dtype(start.n_parameters)
-    if str(next(model.parameters()).dtype) == f"torch.{wanted}":
-        return model
-    import torch
-
-    twin = copy.deepcopy(model)
-    for module in twin.modules():
-        module.__dict__.pop("forward", None)
-        module.__dict__.pop("_original_forward", None)
-        module._forward_pre_hooks.clear()
-    if hasattr(twin, "merge_and_unload"):
-        twin = twin.merge_and_unload()
-    return twin.to(getattr(torch, wanted)).eval().requires_grad_(False)

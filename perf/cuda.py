@@ -1,131 +1,122 @@
-"""Everything that touches a device, once on CUDA and once on the CPU, with the numbers beside each other.
+"""Everything that touches a device, on CUDA and on the CPU: throughput, memory, and whether both agree.
 
-Loads, samples, scores, and takes one full and one LoRA training step; prints one line each and exits 1
-where CUDA disagrees with the CPU. Exits 0 with "skipped: no CUDA device" where there is none.
+Sampling in float32 and in the sampling precision, scoring, every trainer (supervised, preference and reward
+models; DPO, KTO, online DPO, GRPO and RLOO through trl; PPO) with all weights in float32 and with LoRA under
+bf16 autocast, and vLLM where it is installed. Both devices train on the same completions: what the CPU
+samples on the way, the other device is handed. One line a check; exits 1 where the device disagrees with the
+CPU, 0 with "skipped: no CUDA device" where there is none. `device=cpu` holds the CPU against itself.
 
-    python perf/cuda.py [model ...]      (default: tiny)
+    python perf/cuda.py [models=tiny,smollm2] [device=cuda] [checks=sampling,scoring,sft,...] [prompts=16]
 """
 
 from __future__ import annotations
 
-import statistics
+import importlib.util
+import math
+import resource
 import sys
 import tempfile
 import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import torch
+from cuda_checks import CHECKS, SAMPLED_IN_BFLOAT16, Bench, vllm
 
-from alignment_bench import runtime
-from alignment_bench.completions import Completion, Decoding
-from alignment_bench.layouts import Layout
+from alignment_bench.ledger import metering
 from alignment_bench.models import catalog
-from alignment_bench.models.storage import base_policy, formatter_of, load_policy, save_policy
+from alignment_bench.models.loading import forget
 from alignment_bench.prompts import Message, Prompt
-from alignment_bench.training.batches import Row, collate, completion_logits, token_logprobs
 from alignment_bench.world.tasks import tldr
 
-LAYOUTS = {"answer": Layout("{prompt}\n\nWrite a TL;DR of this post in one sentence.", "TL;DR:")}
-LOGPROB = 1e-3
-"""largest difference allowed, in nats a token, between float32 log-probabilities of the two devices"""
-LOSS = 1e-3
-"""largest difference allowed between losses, in nats a token"""
+
+@dataclass(frozen=True)
+class Found:
+    """What one check gave on one device."""
+
+    numbers: list[float]
+    seconds: float
+    tokens: int
+    memory: int
+    """bytes at the peak: the device's, or the whole process's on a CPU"""
 
 
-def policy_on(device: str, source: catalog.ModelSource, folder: Path) -> Any:
-    """The model's unaligned policy on a device."""
-    here = runtime.resolve(device, parameters=source.parameters)
-    runtime.activate(here)
-    return base_policy(source, formatter_of(source, LAYOUTS, 256), here, folder / device)
+def measured(work: Callable[[], list[float]], device: str) -> Found:
+    """Runs a check and measures it."""
+    forget()
+    if on_gpu := torch.device(device).type == "cuda":
+        torch.cuda.reset_peak_memory_stats()
+    start = time.perf_counter()
+    with metering() as meter:
+        numbers = work()
+    if on_gpu:
+        torch.cuda.synchronize()
+    seconds, spent = time.perf_counter() - start, meter.total
+    rss = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    memory = torch.cuda.max_memory_allocated() if on_gpu else rss
+    tokens = spent.tokens_generated + spent.tokens_scored + spent.tokens_trained
+    return Found(numbers, seconds, tokens, memory)
 
 
-def step(policy: Any, lora_rank: int, pairs: list[tuple[Prompt, Completion]], folder: Path) -> list[float]:
-    """Losses before and after one optimizer step, and after saving and loading the result."""
-    model = policy.load_for_training(lora_rank)
-    rows = [Row(tuple(policy.render(prompt)), one.tokens) for prompt, one in pairs]
-    batch = collate(rows, policy.pad, policy.device)
-
-    def loss() -> torch.Tensor:
-        values = token_logprobs(completion_logits(model, batch), batch)
-        return -values.sum() / batch.mask.sum()
-
-    optimizer = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], lr=1e-4)
-    first = loss()
-    first.backward()
-    optimizer.step()
-    with torch.no_grad():
-        second = loss().item()
-    save_policy(folder, model, parent=policy)
-    stored: Any = load_policy(folder, policy.runtime)
-    values = stored.logprobs([p for p, _ in pairs], [c for _, c in pairs])
-    return [first.item(), second, -statistics.fmean(v for row in values for v in row)]
+def disagreement(ours: Found, cpu: Found, tolerance: float) -> str:
+    """What is wrong with a device's numbers beside the CPU's, or nothing."""
+    if len(ours.numbers) != len(cpu.numbers):
+        return f"{len(ours.numbers)} numbers, {len(cpu.numbers)} on the CPU"
+    gap = max(abs(a - b) for a, b in zip(ours.numbers, cpu.numbers, strict=True))
+    return "" if math.isfinite(gap) and gap <= tolerance else f"differs from the CPU by {gap:.1e}"
 
 
-def check(name: str, folder: Path) -> list[str]:
-    """Compares one model on both devices; returns what disagrees."""
-    source = catalog.prepare(name)
-    world = [example.prompt for example in tldr(0).test[:32]]
-    prompts = (
-        world if source.kind == "shipped" else [Prompt(p.id, (Message("user", p.text),)) for p in world[:16]]
-    )
-    decoding = Decoding(max_tokens=48)
-    numbers: dict[str, Any] = {}
-    pairs: list[tuple[Prompt, Completion]] = []
-    for device in ("cuda", "cpu"):
-        policy = policy_on(device, source, folder)
-        policy.generate(prompts[:1], n=1, decoding=decoding, seed=1)
-        start = time.perf_counter()
-        rows = policy.generate(prompts, n=8, decoding=decoding, seed=0)
-        seconds = time.perf_counter() - start
-        drawn = sum(len(one.tokens) for row in rows for one in row)
-        if not pairs:
-            pairs = [(prompt, one) for prompt, row in zip(prompts, rows, strict=True) for one in row[:2]]
-        start = time.perf_counter()
-        scored = policy.logprobs([p for p, _ in pairs], [c for _, c in pairs])
-        scoring = time.perf_counter() - start
-        kl = policy.kl(policy, [p for p, _ in pairs[:8]], [c for _, c in pairs[:8]])
-        numbers[device] = {
-            "rows": rows,
-            "logprobs": [v for row in scored for v in row],
-            "kl": max(abs(v) for row in kl for v in row),
-            "full": step(policy, 0, pairs[:4], folder / f"{device}-full"),
-            "lora": step(policy, 8, pairs[:4], folder / f"{device}-lora"),
-        }
-        rate = drawn / seconds
-        print(f"{name} {device}: {rate:.0f} tokens/s sampled, {scoring:.2f} s to score {len(pairs)} pairs")
-    cuda, cpu = numbers["cuda"], numbers["cpu"]
-    gap = max(abs(a - b) for a, b in zip(cuda["logprobs"], cpu["logprobs"], strict=True))
-    both = list(zip(cuda["rows"], cpu["rows"], strict=True))
-    same = statistics.fmean(a == b for ours, theirs in both for a, b in zip(ours, theirs, strict=True))
-    print(f"{name}: log-probabilities differ by at most {gap:.1e}; {same:.0%} of samples are identical")
-    wrong = [] if gap < LOGPROB else [f"log-probabilities differ by {gap:.1e}"]
-    if cuda["kl"] != 0.0:
-        wrong.append(f"KL of the base to itself is {cuda['kl']:.1e}")
-    for kind in ("full", "lora"):
-        print(f"{name} {kind} step, losses on cuda {cuda[kind]} and on the CPU {cpu[kind]}")
-        if not all(abs(a - b) < LOSS for a, b in zip(cuda[kind], cpu[kind], strict=True)):
-            wrong.append(f"losses of the {kind} step differ")
-        if not cuda[kind][1] < cuda[kind][0]:
-            wrong.append(f"the {kind} step did not lower the loss")
-        if abs(cuda[kind][2] - cuda[kind][1]) > LOSS:
-            wrong.append(f"the {kind} policy lost something on its way through the disk")
-    return [f"{name}: {what}" for what in wrong]
+def line(name: str, device: str, found: Found) -> str:
+    """Throughput and memory of a check."""
+    rate = found.tokens / found.seconds
+    return f"{name:24} {device:6} {rate:9.0f} tokens/s {found.seconds:7.2f} s {found.memory / 2**30:6.2f} GiB"
 
 
-def main() -> int:
-    """Runs the comparison for every model named on the command line."""
-    if not torch.cuda.is_available():
+def compare(model: str, device: str, names: Sequence[str], count: int, folder: Path) -> list[str]:
+    """Runs the checks for one model on both devices; returns what disagrees."""
+    source = catalog.prepare(model)
+    prompts = [example.prompt for example in tldr(0).test[:count]]
+    if source.kind != "shipped":
+        prompts = [Prompt(p.id, (Message("user", p.text),)) for p in prompts]
+    cpu = Bench(source, "cpu", folder, prompts)
+    ours = replace(cpu, device=device)  # which shares what was drawn
+    cpu.rows  # noqa: B018 - sampled before anything is measured
+    wrong = []
+    for title, work, tolerance in [check for name in names for check in CHECKS[name]]:
+        reference = measured(lambda work=work: work(cpu), "cpu")  # type: ignore[misc]
+        found = measured(lambda work=work: work(ours), device)  # type: ignore[misc]
+        print(line(title, "cpu", reference), line(title, device, found), sep="\n")
+        if what := disagreement(found, reference, tolerance):
+            wrong.append(f"{model}: {title} {what}")
+    if torch.device(device).type == "cpu" or importlib.util.find_spec("vllm") is None:
+        print("vllm: skipped, it is not installed or there is no CUDA device")
+        return wrong
+    served = measured(lambda: vllm(ours), device)
+    print(line("sampling by vllm", device, served))
+    if max(served.numbers) > SAMPLED_IN_BFLOAT16:
+        wrong.append(f"{model}: vllm's log-probabilities differ from the CPU's by {served.numbers}")
+    return wrong
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Reads `key=value` arguments and runs the comparison for every model."""
+    given = dict(one.split("=", 1) for one in arguments)
+    if unknown := set(given) - {"models", "device", "checks", "prompts"}:
+        raise SystemExit(f"unknown: {', '.join(sorted(unknown))} (models= device= checks= prompts=)")
+    device = given.get("device", "cuda")
+    if device != "cpu" and not torch.cuda.is_available():
         print("skipped: no CUDA device")
         return 0
+    names = given.get("checks", ",".join(CHECKS)).split(",")
     wrong = []
-    for name in sys.argv[1:] or ["tiny"]:
+    for model in given.get("models", "tiny").split(","):
         with tempfile.TemporaryDirectory() as folder:
-            wrong += check(name, Path(folder))
-    for line in wrong:
-        print(f"WRONG {line}")
+            wrong += compare(model, device, names, int(given.get("prompts", "16")), Path(folder))
+    for what in wrong:
+        print(f"WRONG {what}")
     return 1 if wrong else 0
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    raise SystemExit(main(sys.argv[1:]))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -68,3 +70,13 @@ def test_kl_of_a_fresh_adapter_is_zero_and_sampling_in_bfloat16_works(policy: An
     flat = [(prompt, one) for prompt, row in zip(PROMPTS, rows, strict=True) for one in row]
     values = copy.kl(policy, [p for p, _ in flat], [c for _, c in flat])
     assert all(value == 0.0 for row in values for value in row)
+
+
+@pytest.mark.parametrize("trainer", ["dpo", "ppo"])
+def test_training_under_lora_takes_at_most_three_gigabytes(policy: Any, trainer: str) -> None:
+    """The whole process at its peak, on prompts of 256 tokens."""
+    script = Path(__file__).parents[1] / "perf" / "memory.py"
+    done = subprocess.run(
+        [sys.executable, str(script), f"trainers={trainer}"], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0 and "GB at the peak" in done.stdout, done.stdout + done.stderr

@@ -14,11 +14,12 @@ import torch
 from alignment_bench import ppo_job
 from alignment_bench.errors import BadInput
 from alignment_bench.methods.ppo import PPO
+from alignment_bench.models.loading import new_adapter
 from alignment_bench.reward_models import RewardModel
 from alignment_bench.training import ppo as ppo_training
 from alignment_bench.training import scalar
 from alignment_bench.training.batches import Row, collate, token_logprobs
-from alignment_bench.training.optimise import make_optimiser
+from alignment_bench.training.optimise import make_optimiser, precision
 from alignment_bench.training.ppo import ActorCritic, Rollout, collect, effective_score, train_ppo
 from alignment_bench.training.ppo_formulas import (
     gae,
@@ -30,6 +31,7 @@ from alignment_bench.training.ppo_formulas import (
 )
 from alignment_bench.training.preference import ScalarHead
 from alignment_bench.training.settings import PPOSettings
+from alignment_bench.training.start import Start
 
 SETTINGS = PPOSettings(
     iterations=3,
@@ -384,3 +386,44 @@ def test_ppo_measures_itself(small_tldr: Any) -> None:
     assert {"proxy_reward_first", "proxy_reward_last", "kl_to_start", "ended"} <= set(record.measures)
     assert 0.0 <= record.measures["reward_model_accuracy"] <= 1.0
     assert math.isfinite(record.measures["proxy_reward_last"])
+
+
+@pytest.mark.parametrize("kind", ["fresh adapter", "trained adapter", "all weights"])
+@pytest.mark.parametrize("bf16", [False, True])
+def test_the_reference_is_the_start_without_a_second_model(kind: str, bf16: bool) -> None:
+    """The same logits after training as before it, in autocast too, which keeps casts of trained weights; the
+    model in training is left as it was."""
+    model = tiny_llama()
+    noise = torch.Generator().manual_seed(0)
+
+    def change() -> None:
+        with torch.no_grad():
+            for p in model.parameters():
+                if p.requires_grad:
+                    p += 0.1 * torch.randn(p.shape, generator=noise)
+
+    if kind != "all weights":
+        model = new_adapter(model, 2, seed=0)
+    if kind == "trained adapter":
+        change()
+    start = Start(model, fresh_adapter=kind == "fresh adapter")
+    assert list(start.parameters()) == []
+    ids = torch.tensor([[3, 4, 5, 6]])
+    with torch.no_grad(), precision(bf16, "cpu"):
+        before = model(input_ids=ids).logits
+    change()
+    trained = {name: p.detach().clone() for name, p in model.named_parameters()}
+    with precision(bf16, "cpu"):
+        ours = model(input_ids=ids).logits
+        assert torch.equal(start(input_ids=ids).logits, before)
+        assert torch.equal(model(input_ids=ids).logits, ours)
+    ours.sum().backward()
+    gradients = {name: p.grad.clone() for name, p in model.named_parameters() if p.grad is not None}
+    assert gradients and not torch.equal(ours, before)
+    assert all(torch.equal(p, trained[name]) for name, p in model.named_parameters())
+    model.zero_grad()
+    with precision(bf16, "cpu"):
+        alone = model(input_ids=ids).logits
+    alone.sum().backward()
+    again = {name: p.grad for name, p in model.named_parameters() if p.grad is not None}
+    assert all(torch.equal(again[name], expected) for name, expected in gradients.items())

@@ -64,7 +64,8 @@ class Reader:
     def score(self, pairs: Sequence[tuple[Sequence[int], Sequence[int]]]) -> list[tuple[list[float], bool]]:
         """For each context and continuation: the log-probability of every token of the continuation in fp32,
         and whether each of them is the likeliest there. An empty continuation has none, and is."""
-        from alignment_bench.models.scoring import batches, block, chosen_logprobs
+        from alignment_bench.models.fitting import fitting
+        from alignment_bench.models.scoring import Block, batches, block, chosen_logprobs
 
         contexts, rests = [], []
         for context, rest in pairs:
@@ -73,8 +74,11 @@ class Reader:
             contexts.append(before[-(self.room - len(kept)) :])
             rests.append(kept)
         found: list[tuple[list[float], bool]] = [([], True) for _ in pairs]
-        for part in batches(contexts, rests, self._policy.score_rows):
-            scored = block(self._model, contexts, rests, part)
+
+        def read(part: Sequence[int]) -> Block:
+            return block(self._model, contexts, rests, part)
+
+        for _, scored in fitting(batches(contexts, rests, self._policy.score_rows), read):
             targets = scored.targets(rests)
             likeliest = (scored.logits.argmax(dim=-1) == targets).float()
             greedy = dict(scored.split(likeliest))

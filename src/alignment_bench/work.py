@@ -113,16 +113,24 @@ class Work:
         frozen = None if reference is None else model_policy(reference)
 
         def work(place: Workplace) -> None:
+            from alignment_bench.models.loading import make_room
             from alignment_bench.models.storage import save_policy
             from alignment_bench.training.finetune import finetune
+            from alignment_bench.training.start import Start
 
             model = start.load_for_training(settings.lora_rank, seed)
             rows = training_rows(start, lessons, plain_texts)
-            known = None if frozen is None else frozen.scoring_model()
+            known: Any = None
+            if frozen is not None and settings.lora_rank and frozen.digest == start.digest:
+                known = Start(model, start.fresh_adapter(settings.lora_rank))
+            elif frozen is not None:
+                known = frozen.scoring_model()
             noise = generator("finetune", seed)
             curve = finetune(model, rows, settings, noise, start.pad, start.device, objective, known)
             save_policy(place.folder / "policy", model, parent=start)
             dump_lines(place.folder / "log.jsonl", [{"step": i, "loss": x} for i, x in enumerate(curve)])
+            del model, known
+            make_room(start.n_parameters)
 
         inputs = {
             "policy": policy.digest,
@@ -150,10 +158,12 @@ class Work:
         start = model_policy(policy)
 
         def work(place: Workplace) -> None:
+            from alignment_bench.models.loading import make_room
             from alignment_bench.training.reward import calibrated, fit_reward_model, split_pairs, write_card
 
             train, held_out = split_pairs(pairs, seed)
             fit_reward_model(place.folder, start, train, kind, beta, settings, seed)
+            make_room(start.n_parameters)
             card = RewardCard(kind, beta, 0.0, 1.0, len(train), ties_dropped, len(held_out), None)
             write_card(place.folder, card)
             write_card(place.folder, calibrated(RewardModel(place.folder, self.runtime), train, held_out))

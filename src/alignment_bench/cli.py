@@ -20,6 +20,7 @@ HELP = """\
 alignment-bench {version}: alignment methods under the same tasks, teacher, budget and judges
 
   bench run methods=ilf,ppo task=tldr     align, sample, score, compare; finished work is never repeated
+  bench plan methods=ilf,ppo task=tldr    what that run would take: jobs, tokens, memory, time, price
   bench tune methods=ilf,ppo task=tldr    search hyperparameters, equally long for every method
   bench table [results=] [task=] ...      the table of what is stored
   bench figures out=DIR [results=] ...    figures of what is stored, for papers, with their data
@@ -125,6 +126,12 @@ def _run(arguments: list[str]) -> int:
     from alignment_bench.run import run
 
     return int(run(request))
+
+
+def _plan(arguments: list[str]) -> int:
+    from alignment_bench.costs.request import plan_command
+
+    return plan_command(arguments)
 
 
 def _tune(arguments: list[str]) -> int:
@@ -266,6 +273,10 @@ def _help(words: list[str]) -> int:
         return _print(HELP.format(version=__version__))
     if words[0] == "run":
         return _print(_run_help())
+    if words[0] == "plan":
+        from alignment_bench.costs.request import HELP as PLAN_HELP
+
+        return _print(PLAN_HELP)
     if words[0] == "tune":
         from alignment_bench.tuning.request import HELP as TUNE_HELP
 
@@ -358,6 +369,7 @@ def _print(text: str) -> int:
 
 VERBS: Mapping[str, Callable[[list[str]], int]] = {
     "run": _run,
+    "plan": _plan,
     "tune": _tune,
     "table": _table,
     "figures": _figures,

@@ -90,6 +90,11 @@ _ASKED: ContextVar[_Asked | None] = ContextVar("asked", default=None)
 """of the innermost job that runs"""
 
 
+def key_of(kind: str, inputs: Mapping[str, Any]) -> str:
+    """The key of a job: the digest of everything that can change what it leaves."""
+    return digest({"core": CORE_VERSION, "kind": kind, **inputs})
+
+
 class JobStore:
     """Finished jobs under one folder: `jobs/<kind>/<key>/` with `job.json` and the job's own files."""
 
@@ -131,7 +136,7 @@ class JobStore:
         returns, is the job's Spend. An exception leaves nothing behind but checkpoints.
         """
         self.enter()
-        key = digest({"core": CORE_VERSION, "kind": kind, **inputs})
+        key = key_of(kind, inputs)
         if outer := _ASKED.get():
             outer.add(f"{kind}/{key}")
         folder = self.root / kind / key

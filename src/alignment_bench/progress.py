@@ -1,12 +1,14 @@
 """What a person sees while a run works: a bar on a terminal, one line per finished cell elsewhere.
 
+Both tell the time that remains, from what `bench plan` expects of the cells and from those that are done.
 Everything goes to standard error, so that standard output holds the table alone.
 """
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Protocol
 
@@ -15,10 +17,15 @@ from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
     Progress,
+    ProgressColumn,
     SpinnerColumn,
+    Task,
     TextColumn,
     TimeElapsedColumn,
 )
+from rich.text import Text
+
+from alignment_bench.costs.expectations import Remaining, duration
 
 
 class Hearer(Protocol):
@@ -34,6 +41,18 @@ class Hearer(Protocol):
         """The cell has an outcome."""
 
 
+class _Left(ProgressColumn):
+    """The time that remains, told anew whenever the bar is drawn."""
+
+    def __init__(self, tell: Callable[[], str]) -> None:
+        super().__init__()
+        self._tell = tell
+
+    def render(self, task: Task) -> Text:
+        """The words."""
+        return Text(self._tell())
+
+
 class Reporter:
     """Reports cells and the steps inside them. Where several workers do cells, each has a line of its own."""
 
@@ -43,17 +62,24 @@ class Reporter:
         self.live = self.console.is_terminal and not quiet
         self._cells: dict[int, str] = {}
         self._steps: dict[int, str] = {}
+        self._begun: dict[int, float] = {}
+        self._remaining: Remaining | None = None
         self._progress = Progress(
             SpinnerColumn(),
             BarColumn(bar_width=24),
             MofNCompleteColumn(),
             TimeElapsedColumn(),
+            _Left(self._left),
             TextColumn("{task.description}"),
             console=self.console,
             transient=True,
             disable=not self.live,
         )
         self._task = self._progress.add_task("", total=total)
+
+    def expect(self, remaining: Remaining) -> None:
+        """What is known of the time that the cells will take."""
+        self._remaining = remaining
 
     @contextmanager
     def running(self) -> Iterator[None]:
@@ -69,6 +95,7 @@ class Reporter:
     def begin(self, cell: str, worker: int = 0) -> None:
         """A cell starts."""
         self._cells[worker] = cell
+        self._begun[worker] = time.monotonic()
         self.step("", worker)
 
     def step(self, text: str, worker: int = 0) -> None:
@@ -80,8 +107,22 @@ class Reporter:
     def end(self, outcome: str, worker: int = 0) -> None:
         """The worker's cell has an outcome."""
         self._progress.advance(self._task)
-        self.say(f"{self._cells.pop(worker, '')}: {outcome}")
+        title = self._cells.pop(worker, "")
+        took = time.monotonic() - self._begun.pop(worker, time.monotonic())
+        if self._remaining is not None:
+            self._remaining.ended(title, took, stored=outcome == "stored")
+        left = "" if outcome == "stored" or self.live else self._left()
+        self.say(f"{title}: {outcome}{'; ' if left else ''}{left}")
         self.step("", worker)
+
+    def _left(self) -> str:
+        """The time that remains in words; empty where there is no telling, or nothing left."""
+        if self._remaining is None:
+            return ""
+        now = time.monotonic()
+        running = {self._cells[one]: now - self._begun[one] for one in self._cells}
+        seconds = self._remaining.seconds(running)
+        return f"about {duration(seconds)} left" if seconds else ""
 
 
 def say_plainly(text: str) -> None:

@@ -78,11 +78,7 @@ class RewardModel:
     def raw(self, prompts: Sequence[Prompt], completions: Sequence[Completion]) -> list[float]:
         """Reward of each completion before normalisation."""
         if self.card.kind == "scalar":
-            from alignment_bench.training.scalar import score_scalar
-
-            return score_scalar(
-                self._policy("policy"), self.folder / "head.safetensors", prompts, completions
-            )
+            return self.trunk.head_scores(self.folder / "head.safetensors", prompts, completions)
         trained = self._policy("policy").logprobs(prompts, completions)
         reference = self._policy("reference").logprobs(prompts, completions)
         return [self.card.beta * (sum(a) - sum(b)) for a, b in zip(trained, reference, strict=True)]

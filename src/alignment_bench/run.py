@@ -20,6 +20,7 @@ from alignment_bench import results, sandbox, starts, tracking, workers
 from alignment_bench.aligning import align
 from alignment_bench.config import RunRequest
 from alignment_bench.controller import Controller
+from alignment_bench.costs import expectations
 from alignment_bench.errors import BadInput, BenchError, CorruptResult, NotApplicable, OverBudget
 from alignment_bench.evaluate import Panel, draw, score
 from alignment_bench.feedback import Judge
@@ -63,6 +64,7 @@ def run(request: RunRequest) -> int:
     cells = list(plan.cells())
     reporter = Reporter(len(cells), request.quiet)
     announce(plan, cells, reporter)
+    reporter.expect(expectations.remaining(cells))
     if any(setting.executes for setting in plan.settings):
         open_sandbox(request)
     with writing_to(request.results):

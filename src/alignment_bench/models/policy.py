@@ -232,6 +232,14 @@ class ModelPolicy:
         self._report_scored(ids, [])
         return next_token_probabilities(self.scoring_model(), ids, tokens, self.score_rows)
 
+    def head_scores(
+        self, head: Path, prompts: Sequence[Prompt], completions: Sequence[Completion]
+    ) -> list[float]:
+        """What the scalar head stored in that file says of each completion, on this policy's model."""
+        from alignment_bench.training.scalar import score_scalar
+
+        return score_scalar(self, head, prompts, completions)
+
     def scoring_model(self) -> Any:
         """The float32 model, kept in memory while it is in use."""
         from alignment_bench.models.weights import for_inference

@@ -1,0 +1,290 @@
+"""The probe of one setting: a few samples of its base to borrow, and the rates of this machine.
+
+It measures what the plan needs and nothing else, keeps what it found in the cache folder, and says where a
+number comes from. The key of what is kept names the model, its format, the machine, precision, threads,
+training sizes, data, evaluators, judge, teacher and the code that does the work.
+"""
+
+from __future__ import annotations
+
+import json
+import platform
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import asdict
+from importlib import resources
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from alignment_bench import __version__
+from alignment_bench.completions import Completion, Decoding
+from alignment_bench.costs import units
+from alignment_bench.costs.clock import Clock
+from alignment_bench.costs.stand_ins import Pool
+from alignment_bench.digests import digest, generator
+from alignment_bench.errors import BenchError
+from alignment_bench.feedback import COMPLETIONS_SHOWN, Ask, Channel
+from alignment_bench.hosting import Hosted
+from alignment_bench.job_keys import digest_prompts
+from alignment_bench.jobs import CORE_VERSION, write_durably
+from alignment_bench.ledger import Spend, metering
+from alignment_bench.models.conversion import cache
+from alignment_bench.prompts import Prompt
+
+if TYPE_CHECKING:
+    from collections.abc import Set
+
+    from alignment_bench.models.policy import ModelPolicy
+    from alignment_bench.plan import Setting
+
+SCHEMA = 1
+Measuring = Literal["auto", "true", "false"]
+BORROWED = {"tiny": (64, 8), "small": (4, 8)}
+"""prompts that the base answers for a pool, and answers to each, by tier"""
+SHOWN = {"tiny": 32, "small": 4}
+"""test prompts on which evaluators are timed"""
+
+
+class NotMeasured(BenchError):
+    """A rate is not known, and must not be measured."""
+
+
+class Probe:
+    """Samples and rates for one setting, measured when they are first needed."""
+
+    def __init__(self, setting: Setting, base: ModelPolicy, measuring: Measuring = "auto") -> None:
+        """`measuring`: true measures again what was kept, false nothing that was not."""
+        self.setting = setting
+        self.measuring = measuring
+        self.base = base
+        self.clock = Clock(setting.runtime.device)
+        self.path = cache() / "costs" / f"{self.identity()[:32]}.json"
+        self.rates: dict[str, float] = {}
+        self.spends: dict[str, Spend] = {}
+        """by evaluator, what it spends on a prompt"""
+        self.pools: dict[str, Pool] = {}
+        self.unknown: dict[str, str] = {}
+        """units that could not be measured, and why"""
+        self.kept = False
+        """whether anything comes from an earlier probe"""
+        if measuring != "true":
+            self._read()
+
+    def identity(self) -> str:
+        """Digest of everything that rates and samples depend on."""
+        setting = self.setting
+        return digest(
+            {
+                "schema": SCHEMA,
+                "core": [CORE_VERSION, __version__, sources()],
+                "machine": machine(),
+                "model": self.base.digest,
+                "runtime": [setting.runtime.keyed(), setting.runtime.device],
+                "tier": asdict(setting.tier),
+                "data": setting.data.digest,
+                "evaluators": dict(setting.evaluator_digests),
+                "judge": setting.judge_digest,
+                "teacher": setting.teacher_digest,
+                "decoding": [asdict(setting.decoding), asdict(setting.rollout_decoding)],
+            }
+        )
+
+    def draw(self, prompts: Sequence[Prompt], decoding: Decoding) -> Pool:
+        """A few samples of the base, in rows of one prompt."""
+        count, n = BORROWED[self.setting.tier.name]
+        few = list(prompts[:count])
+        layout = few[0].layout
+        # What is shown in slots is borrowed itself, and no reason to draw again.
+        key = digest([digest_prompts([p.using(layout) for p in few]), layout, asdict(decoding)])
+        if key not in self.pools:
+            self._allowed(f"samples of the base in layout {layout}")
+            with self.clock.timing():
+                drawn = self.base.generate(few, n=n, decoding=decoding, seed=0)
+            self.pools[key] = [row if decoding.temperature else row[:1] for row in drawn]
+        return self.pools[key]
+
+    def shown(self) -> list[Prompt]:
+        """Training prompts to measure on, as plain questions, in a fixed random order."""
+        train = [example.prompt for example in self.setting.data.train]
+        order = generator("cost probe").permutation(len(train))[:256]
+        return [train[int(i)] for i in order]
+
+    def survey(self, channel: Channel) -> list[Ask]:
+        """Questions to the teacher about the samples: each on an answer of its own, or on two that differ."""
+        prompts = self.shown()
+        keys = {example.prompt.id: example.key for example in self.setting.data.train}
+        wanted = COMPLETIONS_SHOWN[channel]
+        asks = []
+        for first in (0, 1, 2):
+            for prompt, row in zip(prompts, self.draw(prompts, self.setting.rollout_decoding), strict=False):
+                texts = list(dict.fromkeys(c.text for c in row))[first * wanted :][:wanted]
+                if len(texts) == wanted and (wanted or not first):
+                    asks.append(Ask(prompt, keys[prompt.id], tuple(texts)))
+        return asks
+
+    def measure(self, needed: Set[str]) -> None:
+        """Measures every needed unit whose rate is not known yet, and keeps what was found."""
+        from alignment_bench.costs import measuring
+        from alignment_bench.runtime import activate
+
+        missing = needed - set(self.rates) - set(self.unknown)
+        if not missing:
+            return
+        self._allowed(", ".join(sorted(missing)))
+        activate(self.setting.runtime)
+        setting, base, clock = self.setting, self.base, self.clock
+        prompts = self.shown()
+
+        def rows() -> list[tuple[Prompt, Completion]]:
+            pool = self.draw(prompts, setting.rollout_decoding)
+            return [
+                (p, c)
+                for k in range(len(pool[0]))
+                for p, row in zip(prompts, pool, strict=False)
+                for c in row[k : k + 1]
+            ]
+
+        if missing & {units.LOAD}:
+            self.rates |= measuring.loading(base, clock)
+        if any(name.startswith("draw.") for name in missing):
+            decodings = list(dict.fromkeys([setting.rollout_decoding, setting.decoding]))
+            self.rates |= measuring.drawing(base, prompts, decodings, clock)
+        if any(name.startswith("score.") for name in missing):
+            self.rates |= measuring.scoring(base, rows(), clock)
+        if missing & {units.TRAIN_STEP, units.TRAIN_TOKEN, units.LOAD_TRAIN, units.SAVE}:
+            self.rates |= measuring.training(base, rows(), setting.tier, clock)
+        if missing & {units.JOB}:
+            self.rates |= measuring.storing(clock)
+        if missing & {units.TRL_IMPORT, units.TRL, units.TRL_STEP}:
+            self.rates |= measuring.through_trl(base, rows(), setting.tier, clock, self.rates)
+        names = {n.removeprefix(units.EVALUATE_ONCE) for n in missing if n.startswith(units.EVALUATE_ONCE)}
+        for name in sorted(names):
+            self._evaluate(name)
+        for name in missing - set(self.rates) - set(self.unknown):
+            self.unknown[name] = "nothing measures it"
+
+    def _allowed(self, what: str) -> None:
+        if self.measuring == "false":
+            raise NotMeasured(f"probe=false, and no earlier plan has kept {what}: leave probe= out")
+
+    def _evaluate(self, name: str) -> None:
+        """Times an evaluator on a few test prompts, twice: what the first call takes more is taken once."""
+        from alignment_bench.evaluate import checked
+        from alignment_bench.evaluation import Evidence
+
+        setting = self.setting
+        if isinstance(setting.judge, Hosted) and name in ("win_rate", "lc_win_rate"):
+            self._no_rate(name, f"judge {setting.judge.name} runs a model or calls an endpoint")
+            return
+        evaluator = setting.evaluators[name]
+        examples = setting.data.test[: SHOWN[setting.tier.name]]
+
+        def evidence(first: int, last: int) -> Evidence:
+            part = examples[first:last]
+            prompts = [example.prompt for example in part]
+            samples = {
+                spec.name: [
+                    [row[k % len(row)] for k in range(spec.n)]
+                    for row in self.draw([e.prompt for e in examples], spec.decoding(setting.decoding))[
+                        first:last
+                    ]
+                ]
+                for spec in evaluator.needs.samples
+            }
+            return Evidence(
+                prompts=prompts,
+                keys=[example.key for example in part],
+                samples=samples,
+                base_samples=samples,
+                policy=self.base,
+                base=self.base,
+                judge=setting.judge,
+                decoding=setting.decoding,
+                seed=0,
+            )
+
+        try:
+            few, many = evidence(0, 1), evidence(1, len(examples))
+            with self.clock.timing() as first, metering():
+                checked(name, evaluator, few)
+            with self.clock.timing() as second, metering() as meter:
+                checked(name, evaluator, many)
+        except Exception as error:  # a plugin's own: the plan says that its time is missing
+            self._no_rate(name, f"{type(error).__name__}: {error}")
+            return
+        count = max(1, len(many.prompts))
+        each = second.seconds / count
+        self.rates[units.EVALUATE + name] = each
+        self.rates[units.EVALUATE_ONCE + name] = max(0.0, first.seconds - each)
+        reads = meter.total.tokens_scored > 0
+        self.rates[units.EVALUATE + name + units.UNREAD] = 0.0 if reads else each
+        self.spends[name] = Spend(
+            tokens_scored=round(meter.total.tokens_scored / count), flops=meter.total.flops / count
+        )
+
+    def _no_rate(self, name: str, reason: str) -> None:
+        for unit in (units.EVALUATE + name, units.EVALUATE_ONCE + name, units.EVALUATE + name + units.UNREAD):
+            self.unknown[unit] = reason
+
+    def keep(self) -> None:
+        """Stores what is known; where the cache cannot be written, the next plan measures again."""
+        stored = {
+            "schema": SCHEMA,
+            "rates": self.rates,
+            "unknown": self.unknown,
+            "spends": {name: spend.to_json() for name, spend in self.spends.items()},
+            "processor": self.clock.processor,
+            "wall": self.clock.wall,
+            "pools": {k: [[asdict(c) for c in row] for row in pool] for k, pool in self.pools.items()},
+        }
+        with suppress(OSError):
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            write_durably(self.path, json.dumps(stored))
+
+    def _read(self) -> None:
+        try:
+            stored = json.loads(self.path.read_text("utf-8"))
+            self.rates = dict(stored["rates"])
+            self.unknown = dict(stored["unknown"])
+            self.spends = {name: Spend.from_json(spend) for name, spend in stored["spends"].items()}
+            self.clock.processor, self.clock.wall = float(stored["processor"]), float(stored["wall"])
+            self.pools = {
+                key: [[_completion(c) for c in row] for row in pool] for key, pool in stored["pools"].items()
+            }
+            self.kept = True
+        except FileNotFoundError:
+            return
+        except (OSError, ValueError, KeyError, TypeError):
+            self.rates, self.pools, self.unknown = {}, {}, {}  # damaged: measured again, and written over
+
+    @property
+    def share(self) -> float:
+        """Processor seconds in a second of the wall clock while the probe ran: below its threads where
+        others use the machine."""
+        return self.clock.processor / self.clock.wall if self.clock.wall else 1.0
+
+
+def _completion(stored: dict[str, Any]) -> Completion:
+    return Completion(stored["text"], tuple(stored["tokens"]), stored["end"])
+
+
+def machine() -> str:
+    """This machine's processor, as its operating system names it."""
+    with suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text("utf-8").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
+
+
+def sources() -> str:
+    """Digest of the code whose speed is measured: models, training, and what ties them to jobs."""
+    root = resources.files("alignment_bench")
+    found = {}
+    for folder in ("models", "training", "costs"):
+        for file in sorted((root / folder).iterdir(), key=lambda f: f.name):
+            if file.name.endswith(".py"):
+                found[f"{folder}/{file.name}"] = file.read_text("utf-8")
+    for name in ("work.py", "ppo_job.py", "trl_jobs.py", "reward_models.py"):
+        found[name] = (root / name).read_text("utf-8")
+    return digest(found)

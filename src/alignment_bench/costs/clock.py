@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import resource
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -34,6 +36,12 @@ class Clock:
         self.processor += used
         self.wall += passed
         took.seconds = used if self.on_cpu else passed
+
+
+def peak_bytes() -> float:
+    """The most memory that this process has held."""
+    unit = 1 if sys.platform == "darwin" else 1024
+    return float(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss) * unit
 
 
 def processor_seconds() -> float:

@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import resource
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -18,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from alignment_bench import workers as crews
 from alignment_bench.costs import units
-from alignment_bench.costs.clock import processor_seconds
+from alignment_bench.costs.clock import peak_bytes, processor_seconds
 from alignment_bench.costs.dry import DryStore, DryWork, Planned
 from alignment_bench.costs.measuring import seconds_of
 from alignment_bench.costs.memory import Memory, memory
@@ -121,8 +119,7 @@ class Start:
         import alignment_bench.models.loading
         import alignment_bench.training.finetune  # noqa: F401
 
-        held = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        return Start(processor_seconds(), float(held) * (1 if sys.platform == "darwin" else 1024))
+        return Start(processor_seconds(), peak_bytes())
 
 
 def estimate(
@@ -307,7 +304,7 @@ def _summed(
         },
         rows=list(rows.values()),
         shared=shared,
-        memory=memory(setting, kinds, *sizes),
+        memory=memory(setting, kinds, *sizes, probe.peak),
         share=probe.share,
         kept=probe.kept,
     )

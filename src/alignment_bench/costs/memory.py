@@ -32,14 +32,19 @@ class Memory:
     """gradients, moments, activations of a micro-batch"""
     sampling: float
     """cache and probabilities of a batch"""
+    probed: float = 0.0
+    """what the probe's process held at its peak, which did a little of everything"""
 
     @property
     def total(self) -> float:
-        """The peak: training and sampling do not happen at once."""
-        return self.libraries + self.weights + max(self.training, self.sampling)
+        """The peak, no less than the probe's: training and sampling do not happen at once."""
+        computed = self.libraries + self.weights + max(self.training, self.sampling)
+        return max(computed, self.probed)
 
 
-def memory(setting: Setting, kinds: Set[str], prompt: int, completion: int, libraries: float) -> Memory:
+def memory(
+    setting: Setting, kinds: Set[str], prompt: int, completion: int, libraries: float, probed: float
+) -> Memory:
     """The peak for jobs of these kinds, with prompts and completions of these lengths."""
     shape: dict[str, Any] = json.loads((setting.source.located / "config.json").read_text("utf-8"))
     shape = {**shape, **shape.get("text_config", {})}
@@ -59,7 +64,7 @@ def memory(setting: Setting, kinds: Set[str], prompt: int, completion: int, libr
     cache = rows * width * layers * 2 * grouped * (hidden // heads) * bytes_of
     # A step holds logits, probabilities in double precision and their sums.
     drawing = rows * vocabulary * (4 + 4 + 8 + 8)
-    micro = tier.micro_batch * (2 if kinds & {"reward_model", "dpo"} else 1)
+    micro = tier.micro_batch
     tokens = micro * (prompt + completion)
     # Logits, their log-softmax, and the gradient of each, at completion positions.
     logits = micro * completion * vocabulary * 4 * 4
@@ -73,6 +78,7 @@ def memory(setting: Setting, kinds: Set[str], prompt: int, completion: int, libr
         weights=float(kept),
         training=float(training) if trains else 0.0,
         sampling=float(cache + drawing),
+        probed=probed if runtime.device == "cpu" else 0.0,
     )
 
 

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from alignment_bench import __version__
 from alignment_bench.completions import Completion, Decoding
 from alignment_bench.costs import units
-from alignment_bench.costs.clock import Clock
+from alignment_bench.costs.clock import Clock, peak_bytes
 from alignment_bench.costs.stand_ins import Pool
 from alignment_bench.digests import digest, generator
 from alignment_bench.errors import BenchError
@@ -65,6 +65,8 @@ class Probe:
         self.pools: dict[str, Pool] = {}
         self.unknown: dict[str, str] = {}
         """units that could not be measured, and why"""
+        self.peak = 0.0
+        """bytes that the probe's process held at most"""
         self.kept = False
         """whether anything comes from an earlier probe"""
         if measuring != "true":
@@ -160,6 +162,7 @@ class Probe:
         names = {n.removeprefix(units.EVALUATE_ONCE) for n in missing if n.startswith(units.EVALUATE_ONCE)}
         for name in sorted(names):
             self._evaluate(name)
+        self.peak = max(self.peak, peak_bytes())
         for name in missing - set(self.rates) - set(self.unknown):
             self.unknown[name] = "nothing measures it"
 
@@ -233,6 +236,7 @@ class Probe:
             "rates": self.rates,
             "unknown": self.unknown,
             "spends": {name: spend.to_json() for name, spend in self.spends.items()},
+            "peak": self.peak,
             "processor": self.clock.processor,
             "wall": self.clock.wall,
             "pools": {k: [[asdict(c) for c in row] for row in pool] for k, pool in self.pools.items()},
@@ -247,6 +251,7 @@ class Probe:
             self.rates = dict(stored["rates"])
             self.unknown = dict(stored["unknown"])
             self.spends = {name: Spend.from_json(spend) for name, spend in stored["spends"].items()}
+            self.peak = float(stored["peak"])
             self.clock.processor, self.clock.wall = float(stored["processor"]), float(stored["wall"])
             self.pools = {
                 key: [[_completion(c) for c in row] for row in pool] for key, pool in stored["pools"].items()

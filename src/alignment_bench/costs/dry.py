@@ -90,6 +90,7 @@ class DryStore(JobStore):
             self.jobs[key] = Planned(key, kind, {}, result.spend, True, [self.cell])
             return result
         folder = self.root / kind / key
+        shutil.rmtree(folder, ignore_errors=True)  # of a rehearsal that broke off in this job
         folder.mkdir(parents=True)
         self.found = real if stored else None
         with units.counting() as asked, metering() as meter:

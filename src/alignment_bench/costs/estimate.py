@@ -9,8 +9,8 @@ import contextlib
 import logging
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,91 +19,20 @@ from alignment_bench.costs import units
 from alignment_bench.costs.clock import peak_bytes, processor_seconds
 from alignment_bench.costs.dry import DryStore, DryWork, Planned
 from alignment_bench.costs.measuring import seconds_of
-from alignment_bench.costs.memory import Memory, memory
+from alignment_bench.costs.memory import memory
 from alignment_bench.costs.probe import Measuring, NotMeasured, Probe
 from alignment_bench.costs.rehearsing import Repeating, rehearse, repeating
 from alignment_bench.costs.schedule import makespan
 from alignment_bench.costs.stand_ins import Rehearsal
+from alignment_bench.costs.sums import Estimate, Part, PlannedCell, Row
 from alignment_bench.errors import BenchError, CorruptResult
-from alignment_bench.hosting import Hosted
 from alignment_bench.ledger import Spend
 from alignment_bench.models.storage import STANDING_IN, base_policy
 from alignment_bench.results import find_cell
+from alignment_bench.runtime import activate
 
 if TYPE_CHECKING:
     from alignment_bench.plan import Cell, Plan, Setting
-
-
-@dataclass
-class PlannedCell:
-    """One cell: stored, or the jobs that it needs; or why it could not be planned."""
-
-    cell: Cell
-    place: int
-    stored: bool = False
-    failed: str = ""
-    jobs: list[Planned] = field(default_factory=list)
-
-
-@dataclass
-class Row:
-    """A label in a setting, its cells over all seeds together; what its jobs alone need, and no other's."""
-
-    label: str
-    cells: int = 0
-    stored: int = 0
-    own: int = 0
-    shared: int = 0
-    """jobs that cells of other labels need as well"""
-    done: int = 0
-    """jobs that are stored"""
-    spend: Spend = field(default_factory=Spend)
-    seconds: float = 0.0
-    failed: str = ""
-
-
-@dataclass
-class Part:
-    """A setting's share of the estimate."""
-
-    setting: Setting
-    cells: list[PlannedCell]
-    jobs: list[Planned]
-    rates: Mapping[str, float]
-    unknown: Mapping[str, str]
-    rows: list[Row]
-    shared: Row
-    memory: Memory
-    share: float
-    kept: bool
-
-    @property
-    def seconds(self) -> float:
-        """Of all jobs, each once."""
-        return sum(row.seconds for row in self.rows) + self.shared.seconds
-
-
-@dataclass
-class Estimate:
-    """A plan's cost. `seconds` are of the processor on a CPU, of the wall clock elsewhere."""
-
-    parts: list[Part]
-    workers: int
-    start: float
-    """seconds before a worker's first cell"""
-    seconds: float
-    """of all workers together, their starts included"""
-    wall: float
-    """until the last worker is done, on a machine that nobody else uses"""
-    expected: Mapping[str, float]
-    """by cell digest: seconds of the cell where cells are done in the order of the plan"""
-    planning: float
-    """seconds that planning took, the probe included"""
-
-    @property
-    def failed(self) -> list[PlannedCell]:
-        """Cells that could not be planned."""
-        return [cell for part in self.parts for cell in part.cells if cell.failed]
 
 
 @dataclass(frozen=True)
@@ -141,6 +70,7 @@ def estimate(
     wall, busy = 0.0, [first] * crew
     expected: dict[str, float] = {}
     for part in parts:
+        expected |= {one.cell.digest: 0.0 for one in part.cells if one.stored}
         turn = [one.place for one in part.cells if not one.stored and not one.failed]
         if not turn:
             continue
@@ -195,13 +125,14 @@ def _part(
     say: Callable[[str], None],
 ) -> Part:
     with tempfile.TemporaryDirectory(prefix="bench-plan-") as folder, _quiet():
+        activate(setting.runtime)
         scratch = Path(folder)
         base = base_policy(setting.source, setting.formatter, setting.runtime, scratch / "base")
         probe = Probe(setting, base, measuring)
         store = DryStore(scratch / "jobs", setting.request.results / "jobs")
         rehearsal = Rehearsal(base, probe.draw)
         work = DryWork(store, rehearsal, setting.runtime, setting.source.parameters)
-        teacher = repeating(setting.teacher, probe.clock, probe.survey)
+        teacher = repeating(setting.teacher, probe.clock, probe.survey, runs_programs=setting.task.executes)
         standing = rehearsal.restore(base.folder, {"digest": base.digest, "weights": "base"}, base.runtime)
         token = STANDING_IN.set(rehearsal.restore)
         try:
@@ -257,8 +188,8 @@ def _teaching(teacher: Repeating, probe: Probe) -> None:
         probe.rates[units.ASK + channel] = each
     for channel in teacher.channels:
         unit = units.ASK + channel
-        if unit not in probe.rates and isinstance(teacher.teacher, Hosted):
-            probe.unknown[unit] = f"teacher {teacher.name} runs a model or calls an endpoint"
+        if unit not in probe.rates and teacher.mute:
+            probe.unknown[unit] = f"teacher {teacher.name} runs a model or programs, or calls an endpoint"
 
 
 def _summed(

@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from alignment_bench.jobs import write_durably
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 SCHEMA = 1
 MOST = 20_000
 """cells that are remembered; the oldest go first"""
+PRIOR = 0.2
+"""share of a plan that counts as done at the pace that it expects"""
 
 
 def place() -> Path:
@@ -32,8 +34,12 @@ def place() -> Path:
 
 
 def keep(expected: Mapping[str, float]) -> None:
-    """Remembers the seconds of cells by their digests; where the cache cannot be written, nothing is."""
-    seconds = {key: value for key, value in known().items() if key not in expected} | dict(expected)
+    """Remembers the seconds of cells by their digests; where the cache cannot be written, nothing is.
+
+    A cell that is stored takes none; what was expected of it before it was is kept."""
+    before = known()
+    new = {key: value or before.get(key, 0.0) for key, value in expected.items()}
+    seconds = {key: value for key, value in before.items() if key not in new} | new
     newest = dict(list(seconds.items())[-MOST:])
     with contextlib.suppress(OSError):
         place().parent.mkdir(parents=True, exist_ok=True)
@@ -60,38 +66,38 @@ def duration(seconds: float) -> str:
 class Remaining:
     """The time that is left, by the cells that are left."""
 
-    planned: Mapping[str, float]
-    """seconds by cell title, of all cells"""
+    left: dict[str, list[float]]
+    """seconds by cell title; a sweep has several cells of one title"""
     from_plan: bool
-    done: dict[str, float] = field(default_factory=dict)
-    """seconds that cells took, by title; stored ones take none and teach nothing"""
-    skipped: set[str] = field(default_factory=set)
+    took: float = 0.0
+    """seconds of the cells that were done; stored ones take none and teach nothing"""
+    planned: float = 0.0
+    """what was expected of them"""
     workers: int = 1
     """cells that were seen being done side by side"""
 
     def ended(self, title: str, seconds: float, stored: bool) -> None:
         """A cell has an outcome."""
-        if stored:
-            self.skipped.add(title)
-        else:
-            self.done[title] = seconds
+        expected = self.left[title].pop(0) if self.left.get(title) else 0.0
+        if not stored:
+            self.took += seconds
+            self.planned += expected
 
     def seconds(self, running: Mapping[str, float]) -> float | None:
         """What is left, with the cells in `running` so many seconds old; None while there is no telling."""
-        expected = sum(self.planned.get(title, 0.0) for title in self.done)
-        took = sum(self.done.values())
+        open_ones = sum(map(sum, self.left.values()))
         if self.from_plan:
-            # One plan's worth of prior belief that the plan is right, so that one odd cell does not rule.
-            prior = 0.2 * sum(self.planned.values())
-            pace = (took + prior) / (expected + prior) if expected + prior else 1.0
-        elif not self.done or not expected:
+            # A fifth of the plan as prior, so that one odd cell does not rule.
+            prior = PRIOR * (self.planned + open_ones)
+            pace = (self.took + prior) / (self.planned + prior) if prior else 1.0
+        elif not self.planned:
             return None
         else:
-            pace = took / expected
-        left = 0.0
-        for title, planned in self.planned.items():
-            if title not in self.done and title not in self.skipped:
-                left += max(0.0, pace * planned - running.get(title, 0.0))
+            pace = self.took / self.planned
+        left = pace * open_ones
+        for title, age in running.items():
+            if self.left.get(title):
+                left -= min(age, pace * self.left[title][0])
         self.workers = max(self.workers, len(running))
         return left / self.workers
 
@@ -99,9 +105,9 @@ class Remaining:
 def remaining(cells: Sequence[Cell]) -> Remaining:
     """What is known of these cells before the first of them is begun."""
     found = known()
-    titles = {cell.title: found.get(cell.digest) for cell in cells}
-    whole = [seconds for seconds in titles.values() if seconds is not None]
-    if not whole or len(whole) < len(titles):
-        # A cell that no plan knows would be guessed at; then all count alike.
-        return Remaining(dict.fromkeys(titles, 1.0), False)
-    return Remaining({title: seconds or 0.0 for title, seconds in titles.items()}, True)
+    # A cell that no plan knows would be guessed at: then all count alike.
+    planned = bool(cells) and all(cell.digest in found for cell in cells)
+    left: dict[str, list[float]] = {}
+    for cell in cells:
+        left.setdefault(cell.title, []).append(found[cell.digest] if planned else 1.0)
+    return Remaining(left, planned)

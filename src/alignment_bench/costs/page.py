@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-from alignment_bench.costs.estimate import Estimate, Part, Row
 from alignment_bench.costs.expectations import duration
-from alignment_bench.costs.probe import machine
+from alignment_bench.costs.machine import machine
+from alignment_bench.costs.sums import Estimate, Part, Row
 from alignment_bench.ledger import Spend
 
 SCHEMA = 1

@@ -8,18 +8,16 @@ training sizes, data, evaluators, judge, teacher and the code that does the work
 from __future__ import annotations
 
 import json
-import platform
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict
-from importlib import resources
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from alignment_bench import __version__
 from alignment_bench.completions import Completion, Decoding
 from alignment_bench.costs import units
 from alignment_bench.costs.clock import Clock, peak_bytes
+from alignment_bench.costs.machine import machine, sources
 from alignment_bench.costs.stand_ins import Pool
 from alignment_bench.digests import digest, generator
 from alignment_bench.errors import BenchError
@@ -43,6 +41,11 @@ BORROWED = {"tiny": (64, 8), "small": (4, 8)}
 """prompts that the base answers for a pool, and answers to each, by tier"""
 SHOWN = {"tiny": 32, "small": 4}
 """test prompts on which evaluators are timed"""
+
+WHOLE = ("lm_eval", "retention")
+"""evaluators that answer other prompts than the task's"""
+UNJUDGED = ("kl", "length", "rouge", "nll_reference", "similarity", "grounding", "diversity", "perplexity")
+"""evaluators that ask no judge"""
 
 
 class NotMeasured(BenchError):
@@ -127,13 +130,11 @@ class Probe:
     def measure(self, needed: Set[str]) -> None:
         """Measures every needed unit whose rate is not known yet, and keeps what was found."""
         from alignment_bench.costs import measuring
-        from alignment_bench.runtime import activate
 
         missing = needed - set(self.rates) - set(self.unknown)
         if not missing:
             return
         self._allowed(", ".join(sorted(missing)))
-        activate(self.setting.runtime)
         setting, base, clock = self.setting, self.base, self.clock
         prompts = self.shown()
 
@@ -176,10 +177,10 @@ class Probe:
         from alignment_bench.evaluation import Evidence
 
         setting = self.setting
-        if isinstance(setting.judge, Hosted) and name in ("win_rate", "lc_win_rate"):
-            self._no_rate(name, f"judge {setting.judge.name} runs a model or calls an endpoint")
-            return
         evaluator = setting.evaluators[name]
+        if reason := self._untimed(name):
+            self._no_rate(name, reason)
+            return
         examples = setting.data.test[: SHOWN[setting.tier.name]]
 
         def evidence(first: int, last: int) -> Evidence:
@@ -224,6 +225,17 @@ class Probe:
         self.spends[name] = Spend(
             tokens_scored=round(meter.total.tokens_scored / count), flops=meter.total.flops / count
         )
+
+    def _untimed(self, name: str) -> str:
+        """Why an evaluator is not tried out for its time; empty where it is."""
+        setting = self.setting
+        if setting.task.executes or setting.evaluators[name].needs.executes:
+            return "it runs programs that a model wrote"
+        if name.partition(":")[0] in WHOLE:
+            return "it runs whole benchmarks"
+        if isinstance(setting.judge, Hosted) and name.partition(":")[0] not in UNJUDGED:
+            return f"judge {setting.judge.name} runs a model or calls an endpoint"
+        return ""
 
     def _no_rate(self, name: str, reason: str) -> None:
         for unit in (units.EVALUATE + name, units.EVALUATE_ONCE + name, units.EVALUATE + name + units.UNREAD):
@@ -271,25 +283,3 @@ class Probe:
 
 def _completion(stored: dict[str, Any]) -> Completion:
     return Completion(stored["text"], tuple(stored["tokens"]), stored["end"])
-
-
-def machine() -> str:
-    """This machine's processor, as its operating system names it."""
-    with suppress(OSError):
-        for line in Path("/proc/cpuinfo").read_text("utf-8").splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()
-
-
-def sources() -> str:
-    """Digest of the code whose speed is measured: models, training, and what ties them to jobs."""
-    root = resources.files("alignment_bench")
-    found = {}
-    for folder in ("models", "training", "costs"):
-        for file in sorted((root / folder).iterdir(), key=lambda f: f.name):
-            if file.name.endswith(".py"):
-                found[f"{folder}/{file.name}"] = file.read_text("utf-8")
-    for name in ("work.py", "ppo_job.py", "trl_jobs.py", "reward_models.py"):
-        found[name] = (root / name).read_text("utf-8")
-    return digest(found)

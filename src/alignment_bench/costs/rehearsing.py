@@ -1,8 +1,8 @@
 """One cell rehearsed: the method's own `align`, the real ledger, and a teacher that repeats itself.
 
 The real teacher is asked about the probe's samples, once a channel, and timed; whatever a method asks gets
-one of those answers. A teacher that calls an endpoint or runs a model is never asked: its answers are a
-fixed text.
+one of those answers. A teacher that calls an endpoint, runs a model or the model's programs is never
+asked: its answers are a fixed text.
 """
 
 from __future__ import annotations
@@ -45,13 +45,13 @@ Survey = Callable[[Channel], Sequence[Ask]]
 class Repeating:
     """A teacher whose answers about a few samples are repeated whatever is asked."""
 
-    def __init__(self, teacher: Teacher, clock: Clock, survey: Survey) -> None:
+    def __init__(self, teacher: Teacher, clock: Clock, survey: Survey, runs_programs: bool) -> None:
         self.teacher = teacher
         self.clock = clock
         self.survey = survey
         self.name, self.family = teacher.name, teacher.family
         self.paid_in, self.channels = teacher.paid_in, teacher.channels
-        self.mute = isinstance(teacher, Hosted | Billing)
+        self.mute = runs_programs or isinstance(teacher, Hosted | Billing)
         self.heard: dict[tuple[Channel, bool], list[FeedbackRecord]] = {}
         self.seconds: dict[Channel, float] = {}
         """by channel, of one act"""
@@ -62,7 +62,7 @@ class Repeating:
 
     def recorded(self, examples: Sequence[Example]) -> list[FeedbackRecord]:
         """What the teacher has."""
-        return [] if self.mute else self.teacher.recorded(examples)
+        return self.teacher.recorded(examples)
 
     def answer(self, channel: Channel, asks: Sequence[Ask], *, seed: int) -> list[FeedbackRecord]:
         """One record per ask."""
@@ -106,10 +106,10 @@ class RepeatingReviews(Repeating):
         return self._repeated(channel, asks, seed, together=True)
 
 
-def repeating(teacher: Teacher, clock: Clock, survey: Survey) -> Repeating:
+def repeating(teacher: Teacher, clock: Clock, survey: Survey, *, runs_programs: bool) -> Repeating:
     """The teacher's stand-in."""
     kind = RepeatingReviews if isinstance(teacher, Reviewing) else Repeating
-    return kind(teacher, clock, survey)
+    return kind(teacher, clock, survey, runs_programs)
 
 
 def _made_up(channel: Channel, ask: Ask, source: str) -> FeedbackRecord:

@@ -1,35 +1,39 @@
-"""Our sampler beside `model.generate` on the same prompts: n=8, mixed lengths, the tiny model.
+"""Our sampler beside `model.generate(num_return_sequences=8)`: same model, prompts, precision, batch.
 
-Both draw at temperature 1 with the same batch of rows and stop at the same token limit; `generate` gets its
-prompts left-padded in batches in the order they come. Prints both medians of five and their ratio.
+Both draw at temperature 1 up to the same number of tokens; `generate` gets its prompts left-padded, in the
+order in which they come, which is how it is usually called.
 
-    python perf/sampling.py [prompts] [n]
+    python perf/sampling.py [model=tiny] [repeats=5] [prompts=N] [n=8] [out=FILE]
 """
 
 from __future__ import annotations
 
-import statistics
 import sys
 import tempfile
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
+from measuring import Claim, Comparison, Figure, in_turn, ratios, script
 
 from alignment_bench import runtime
 from alignment_bench.completions import Decoding
+from alignment_bench.layouts import Layout
 from alignment_bench.models import catalog
 from alignment_bench.models.storage import base_policy, formatter_of
 from alignment_bench.prompts import Message, Prompt
 from alignment_bench.world.tasks import tldr
 
-REPEATS = 5
+WANTED = {"tiny": ">= 2", "smollm2": ">= 1.5"}
+PROMPTS = {"tiny": 100, "smollm2": 12}
+LIMIT = {"tiny": 48, "smollm2": 32}
+"""tokens a completion has at most"""
+CHAT = {"answer": Layout("{prompt}\n\nWrite a TL;DR of this post in one sentence.", "TL;DR:")}
 
 
 def mixed_lengths(prompts: list[Prompt], count: int) -> list[Prompt]:
-    """World posts, every second one cut to its first sentence and every third one doubled."""
+    """World posts, every second one cut to its first sentence, of the others every third one doubled."""
     found = []
     for place, prompt in enumerate(prompts[:count]):
         text = prompt.text
@@ -41,9 +45,9 @@ def mixed_lengths(prompts: list[Prompt], count: int) -> list[Prompt]:
     return found
 
 
-def with_generate(policy: Any, prompts: list[Prompt], n: int, decoding: Decoding) -> int:
+def with_generate(policy: Any, model: Any, prompts: list[Prompt], n: int, decoding: Decoding) -> int:
     """Samples with transformers' own loop; returns the number of tokens drawn."""
-    model, pad = policy.scoring_model(), policy.pad
+    pad = policy.pad
     ids = [policy.render(prompt) for prompt in prompts]
     per_batch = max(1, policy.sample_rows // n)
     tokens = 0
@@ -70,45 +74,67 @@ def with_generate(policy: Any, prompts: list[Prompt], n: int, decoding: Decoding
     return tokens
 
 
-def main() -> int:
-    """Measures and prints."""
-    count = int(sys.argv[1]) if len(sys.argv) > 1 else 100
-    n = int(sys.argv[2]) if len(sys.argv) > 2 else 8
-    source = catalog.resolve("tiny")
-    here = runtime.resolve("cpu", parameters=source.parameters)
+def compare(options: Mapping[str, str]) -> Comparison:
+    """Tokens a CPU second of both, and the ratio."""
+    model, repeats, n = options.get("model", "tiny"), int(options["repeats"]), int(options.get("n", "8"))
+    count = int(options.get("prompts", PROMPTS[model]))
+    source = catalog.resolve(model)
+    name, title = f"sampling_{model}", f"Sampling {n} completions a prompt, {model}"
+    if not source.ready:
+        return Comparison(name, title, "", skipped=f"{model} is not on this machine: bench fetch {model}")
+    here = runtime.resolve("cpu", threads=1, parameters=source.parameters)
     runtime.activate(here)
+    decoding = Decoding(temperature=1.0, max_tokens=LIMIT[model])
+    dtype = here.sampling_dtype(source.parameters)
     with tempfile.TemporaryDirectory() as folder:
-        policy = base_policy(source, formatter_of(source, {}), here, Path(folder) / "base")
+        formatter = formatter_of(source, CHAT, 512) if source.has_chat_template else formatter_of(source, {})
+        policy: Any = base_policy(source, formatter, here, Path(folder) / "base")
+        drawing = policy._inference_model(dtype)
         data = tldr(0)
         prompts = mixed_lengths([e.prompt for e in (*data.test, *data.train)], count)
-        decoding = Decoding(temperature=1.0, max_tokens=48)
         lengths = [len(policy.render(prompt)) for prompt in prompts]
+        drawn: dict[str, list[int]] = {"model.generate": [], "sampler": []}
+
+        def counted(side: str, work: Callable[[], int]) -> Callable[[], None]:
+            return lambda: drawn[side].append(work())
 
         def ours() -> int:
-            drawn = policy.generate(prompts, n=n, decoding=decoding, seed=0)
-            return sum(len(one.tokens) for row in drawn for one in row)
+            rows = policy.generate(prompts, n=n, decoding=decoding, seed=len(drawn["sampler"]))
+            return sum(len(one.tokens) for row in rows for one in row)
 
-        def theirs() -> int:
-            return with_generate(policy, prompts, n, decoding)
-
-        seconds = {"generate": measured(theirs), "sampler": measured(ours)}
-    print(f"tiny, {count} prompts of {min(lengths)} to {max(lengths)} tokens, n={n}, {here.threads} thread")
-    for name, (median, tokens) in seconds.items():
-        print(f"{name:9} {median:6.2f} s  {tokens} tokens  {tokens / median:8.0f} tokens/s")
-    print(f"ratio     {seconds['generate'][0] / seconds['sampler'][0]:6.2f}")
-    return 0
-
-
-def measured(work: Callable[[], int]) -> tuple[float, int]:
-    """Median CPU-bound wall seconds of five calls after a warm-up, and what the last call returned."""
-    work()
-    times = []
-    for _ in range(REPEATS):
-        start = time.perf_counter()
-        tokens = work()
-        times.append(time.perf_counter() - start)
-    return statistics.median(times), tokens
+        torch.manual_seed(0)
+        sides = {
+            "model.generate": counted(
+                "model.generate", lambda: with_generate(policy, drawing, prompts, n, decoding)
+            ),
+            "sampler": counted("sampler", ours),
+        }
+        took = in_turn(sides, repeats)
+    rates = {
+        side: tuple(tokens / one.cpu for tokens, one in zip(drawn[side][1:], took[side], strict=True))
+        for side in sides
+    }
+    found = Comparison(
+        name,
+        title,
+        f"`model={model}` in {dtype} on both sides, one thread: {count} posts of the built-in world, every "
+        f"second one cut to a sentence and some doubled ({min(lengths)} to {max(lengths)} tokens), n={n}, "
+        f"at most {decoding.max_tokens} tokens at T=1, {policy.sample_rows} rows a batch. `model.generate`: "
+        f"`num_return_sequences={n}` on left-padded batches in the order of the prompts.",
+        [Figure(side, "tokens/CPU s", rates[side]) for side in sides],
+        [
+            Claim(
+                ratios("sampler over model.generate", rates["sampler"], rates["model.generate"]),
+                WANTED[model],
+            )
+        ],
+    )
+    found.figures += [Figure(f"{side}, wall", "s", tuple(one.wall for one in took[side])) for side in sides]
+    found.notes.append(
+        "The two draw different random numbers; tokens that were drawn are counted on each side."
+    )
+    return found
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    sys.exit(script(compare, model="tiny", prompts="", n="8"))

@@ -1,0 +1,164 @@
+"""The comparisons of cost: the page says what the stored numbers say, the arithmetic under it is right."""
+
+from __future__ import annotations
+
+import ast
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PERF = ROOT / "perf"
+
+
+@pytest.fixture(autouse=True)
+def scripts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Scripts of perf/ import each other by name."""
+    monkeypatch.syspath_prepend(str(PERF))
+
+
+def test_the_page_is_made_of_the_stored_numbers() -> None:
+    import compare
+    import performance_page
+
+    found = compare.everything()
+    assert (ROOT / "docs" / "performance.md").read_text("utf-8") == performance_page.page(found)
+    stored = {file.stem for file in compare.STORED.iterdir()}
+    assert {one.name for one in found} == stored <= set(compare.COMMANDS)
+    for one in found:
+        assert bool(one.skipped) != bool(one.claims)
+        assert all(claim.figure.values for claim in one.claims)
+
+
+def test_every_comparison_has_its_script_and_takes_what_it_is_given() -> None:
+    """Every word of every command line is a key that the script knows."""
+    import compare
+
+    for name, (file, *_) in compare.COMMANDS.items():
+        tree = ast.parse((PERF / file).read_text("utf-8"))
+        calls = [one for one in ast.walk(tree) if isinstance(one, ast.Call)]
+        (known,) = [
+            {keyword.arg for keyword in one.keywords}
+            for one in calls
+            if isinstance(one.func, ast.Name) and one.func.id == "script"
+        ]
+        words = compare.command(name, {"repeats": "5", "trl112": "folder"}, Path("out"))[2:]
+        assert {word.partition("=")[0] for word in words} <= known | {"repeats", "out"}
+
+
+def figure(*values: float) -> Any:
+    from measuring import Figure
+
+    return Figure("what", "x", values)
+
+
+def test_medians_spread_and_targets() -> None:
+    from measuring import Claim, ratios
+
+    assert (figure(3, 1, 2).median, figure(3, 1, 2).low, figure(3, 1, 2).high) == (2, 1, 3)
+    assert ratios("r", (4, 9, 2), (2, 3, 4)).values == (2, 3, 0.5)  # by repeat, not of medians
+    assert Claim(figure(1, 2, 3), ">= 2").met is True
+    assert Claim(figure(1, 1.9, 3), ">= 2").met is False
+    assert Claim(figure(1, 2.1, 3), "<= 2").met is False
+    assert Claim(figure(1, 2, 3), "").met is None
+    with pytest.raises(ValueError, match="neither"):
+        _ = Claim(figure(1), "about 2").met
+
+
+def test_a_line_through_points() -> None:
+    from measuring import straight_line
+
+    start, slope, off = straight_line((1, 2, 4), (13, 16, 22))
+    assert (start, slope) == (pytest.approx(10), pytest.approx(3))
+    assert off == pytest.approx([0, 0, 0])
+    _, _, off = straight_line((0, 1, 2), (1, 1, 4))
+    assert off == pytest.approx([1 / 0.5 - 1, 1 / 2 - 1, 4 / 3.5 - 1])
+
+
+def test_sides_take_turns_and_a_side_may_time_itself() -> None:
+    from measuring import Took, in_turn
+
+    order: list[str] = []
+
+    def second() -> Took:
+        order.append("b")
+        return Took(7.0, 8.0)
+
+    took = in_turn({"a": lambda: order.append("a"), "b": second}, 3)
+    assert "".join(order) == "ab" + "ab" + "ba" + "ab"  # a turn to warm up, then the first side alternates
+    assert took["b"] == [Took(7.0, 8.0)] * 3 and all(0 <= one.wall < 1 for one in took["a"])
+
+
+def test_a_job_that_two_runs_did_is_shared_and_counted_once() -> None:
+    from measuring import Took
+    from together import Done, rows_of, shares
+
+    def done(cpu: float, **jobs: float) -> Done:
+        return Done(Took(cpu, 1.0), jobs, dict.fromkeys(jobs, "sample"), 0)
+
+    together = done(20.0, base=3.0, reward=4.0, a=5.0, b=6.0)
+    apart = {
+        "ppo": done(15.0, base=3.1, reward=4.1, a=5.1),
+        "best_of_n": done(10.0, base=2.9, reward=4.2),
+        "ilf": done(12.0, base=3.0, b=6.5),
+    }
+    own, shared, rest = shares(together, apart)
+    assert own == {"ppo": 5.0, "best_of_n": 0, "ilf": 6.0}
+    assert (shared, rest) == (7.0, 2.0)
+    rows, overhead, work = rows_of([together], apart)
+    assert overhead == (pytest.approx(100 * 2 / 18),) and work == (18.0,)
+    assert rows[-1] == ["the whole run", 4, 20.0] and sum(row[2] for row in rows[:-1]) == 20.0
+
+
+TIMED = """
+import json, time
+from pathlib import Path
+from alignment_bench.jobs import JobStore
+
+store = JobStore(Path("jobs"))
+
+def busy(seconds):
+    until = time.process_time() + seconds
+    while time.process_time() < until:
+        pass
+
+def outer(place):
+    busy(.1)
+    store.run("inner", {"x": 1}, lambda place: busy(.4))
+
+for _ in range(2):
+    print(store.run("outer", {"x": 1}, outer).stored)
+"""
+
+
+def test_jobs_are_timed_once_and_without_the_jobs_inside_them(tmp_path: Path) -> None:
+    """As the measured commands are: in a process that knows nothing of it."""
+    from together import timing
+
+    environment = {**os.environ, **timing()}
+    said = subprocess.run(
+        [sys.executable, "-c", TIMED],
+        env=environment,
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert said.stdout.split() == ["False", "True"]
+    lines = [json.loads(line) for line in (tmp_path / "jobs" / "cpu.jsonl").read_text("utf-8").splitlines()]
+    assert [line["kind"] for line in lines] == ["inner", "outer"]
+    inner, outer = (line["cpu"] for line in lines)
+    assert inner >= 0.4 and 0.1 <= outer < inner
+
+
+def test_numbers_are_written_with_three_digits() -> None:
+    from performance_page import number, spread
+
+    written = [number(one) for one in (0.0, 1234.5, 12.34, 0.01234, 1.2e-6, -0.5)]
+    assert written == ["0", "1,234", "12.3", "0.0123", "1.2e-06", "-0.5"]
+    assert spread(figure(1.0, 2.0, 4.0)) == "2 [1, 4]" and spread(figure(2.0)) == "2"

@@ -35,6 +35,7 @@ from alignment_bench.reward_models import Kind, RewardCard, RewardModel
 from alignment_bench.runtime import Runtime, batch_rows
 
 if TYPE_CHECKING:
+    from alignment_bench.ledger import Spend
     from alignment_bench.models.policy import ModelPolicy
     from alignment_bench.training.batches import Row
     from alignment_bench.training.settings import Objective, Settings
@@ -263,15 +264,16 @@ class Work:
         result = self.run("wrap", inputs, work)
         return self._policy(result), result
 
-    def run(self, kind: str, inputs: dict[str, Any], work: Callable[[Workplace], None]) -> JobResult:
+    def run(self, kind: str, inputs: dict[str, Any], work: Callable[[Workplace], Spend | None]) -> JobResult:
         """A job of that kind: its stored result, or what it leaves now, keyed by its inputs and by how
         models run. What the engine did otherwise than planned is stored with it and told at every use."""
 
-        def noting(place: Workplace) -> None:
+        def noting(place: Workplace) -> Spend | None:
             with collecting() as heard:
-                work(place)
+                spend = work(place)
             if heard:
                 dump_lines(place.folder / INCIDENTS, heard)
+            return spend
 
         result = self.store.run(kind, {"inputs": inputs, "engine": self._keyed}, noting)
         if (told := result.folder / INCIDENTS).exists():

@@ -94,12 +94,13 @@ class DryStore(JobStore):
         folder.mkdir(parents=True)
         self.found = real if stored else None
         with units.counting() as asked, metering() as meter:
+            spend = Spend()
             if kind == "score":
-                returned = self._score(str(inputs["name"]), folder)
+                self._score(str(inputs["name"]), folder)
             else:
-                returned = work(Workplace(folder, folder))
+                spend = work(Workplace(folder, folder)) or spend
         units.add(asked, {units.JOB: 1.0})
-        spend = meter.total + (returned or Spend())
+        spend = meter.total + spend
         self.jobs[key] = Planned(key, kind, {} if stored else asked, spend, stored, [self.cell])
         return JobResult(key, folder, spend, stored)
 

@@ -136,7 +136,8 @@ class StandIn(ModelPolicy):
         lengths = [[len(c.tokens) for c in row] for row in found]
         units.count(units.drawn(read, lengths, self.sample_rows))
         generated = sum(map(sum, lengths))
-        self._report(sum(read) + generated, generated=generated)
+        flops = forward_cost(self.n_parameters, sum(read) + generated)
+        report(Spend(tokens_generated=generated, flops=flops))
         return [row * (n // draws) for row in found]
 
     def generate_with(self, model: Any, *rest: Any, **named: Any) -> list[list[Completion]]:

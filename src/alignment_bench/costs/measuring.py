@@ -22,6 +22,7 @@ from alignment_bench.ledger import metering
 from alignment_bench.lessons import Lesson
 from alignment_bench.models.policy import ModelPolicy
 from alignment_bench.prompts import Prompt
+from alignment_bench.runtime import TINY_PARAMETERS
 from alignment_bench.tiers import Tier
 from alignment_bench.work import Work, training_rows
 
@@ -44,29 +45,35 @@ def fitted(pieces: Sequence[Piece]) -> Rates:
     return {name: float(value) for name, value in zip(names, found / scale, strict=True)}
 
 
-def drawing(
-    base: ModelPolicy, prompts: Sequence[Prompt], decoding: Sequence[Decoding], clock: Clock
-) -> Rates:
-    """Rates of sampling: one row, an eighth of a batch, and a whole one."""
+def drawing(base: ModelPolicy, prompts: Sequence[Prompt], decoding: Decoding, clock: Clock) -> list[Piece]:
+    """Sampling one row, and a whole batch; the samples to borrow are between the two, and timed as well."""
     rows = base.sample_rows
-    sizes = [(1, 1), (max(1, rows // 8), 1), (max(1, rows // 4), 4)]
-    base.generate(prompts[:1], n=1, decoding=decoding[0], seed=0)  # loads the model
     pieces = []
-    for how in decoding:
-        for count, n in sizes:
-            asked = [prompts[k % len(prompts)] for k in range(count)]
-            with clock.timing() as took:
-                drawn = base.generate(asked, n=n, decoding=replace(how, stop=()), seed=1)
-            lengths = [[len(c.tokens) for c in row] for row in drawn]
-            pieces.append((units.drawn([len(base.render(p)) for p in asked], lengths, rows), took.seconds))
-    return fitted(pieces)
+    for count, n in ((1, 1), (max(1, rows // 4), 4)):
+        asked = [prompts[k % len(prompts)] for k in range(count)]
+        pieces.append(sampled(base, asked, n, decoding, clock, seed=1)[1])
+    return pieces
+
+
+def sampled(
+    base: ModelPolicy, prompts: Sequence[Prompt], n: int, decoding: Decoding, clock: Clock, *, seed: int
+) -> tuple[list[list[Completion]], Piece]:
+    """Samples, and what they took."""
+    base.generate(prompts[:1], n=1, decoding=replace(decoding, max_tokens=1), seed=0)  # loads the model
+    with clock.timing() as took:
+        drawn = base.generate(prompts, n=n, decoding=decoding, seed=seed)
+    draws = 1 if decoding.temperature == 0 else n
+    lengths = [[len(c.tokens) for c in row[:draws]] for row in drawn]
+    asked = units.drawn([len(base.render(p)) for p in prompts], lengths, base.sample_rows)
+    return drawn, (asked, took.seconds)
 
 
 def scoring(base: ModelPolicy, rows: Sequence[tuple[Prompt, Completion]], clock: Clock) -> Rates:
-    """Rates of scoring: one pair, and two batches."""
+    """Rates of scoring: one pair, and a batch or two."""
     pieces = []
     base.logprobs([rows[0][0]], [rows[0][1]])  # loads the model
-    for count in (1, base.score_rows, 2 * base.score_rows):
+    tiny = base.n_parameters < TINY_PARAMETERS
+    for count in (1, base.score_rows, 2 * base.score_rows)[: 3 if tiny else 2]:
         pairs = [rows[k % len(rows)] for k in range(count)]
         prompts, completions = [p for p, _ in pairs], [c for _, c in pairs]
         with clock.timing() as took:

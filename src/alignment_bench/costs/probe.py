@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from alignment_bench import __version__
 from alignment_bench.completions import Completion, Decoding
-from alignment_bench.costs import units
+from alignment_bench.costs import measuring, units
 from alignment_bench.costs.clock import Clock, peak_bytes
 from alignment_bench.costs.machine import machine, sources
 from alignment_bench.costs.stand_ins import Pool
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 SCHEMA = 1
 Measuring = Literal["auto", "true", "false"]
-BORROWED = {"tiny": (64, 8), "small": (4, 8)}
+BORROWED = {"tiny": (64, 8), "small": (4, 4)}
 """prompts that the base answers for a pool, and answers to each, by tier"""
 SHOWN = {"tiny": 32, "small": 4}
 """test prompts on which evaluators are timed"""
@@ -55,10 +55,10 @@ class NotMeasured(BenchError):
 class Probe:
     """Samples and rates for one setting, measured when they are first needed."""
 
-    def __init__(self, setting: Setting, base: ModelPolicy, measuring: Measuring = "auto") -> None:
-        """`measuring`: true measures again what was kept, false nothing that was not."""
+    def __init__(self, setting: Setting, base: ModelPolicy, wanted: Measuring = "auto") -> None:
+        """`wanted`: true measures again what was kept, false nothing that was not."""
         self.setting = setting
-        self.measuring = measuring
+        self.wanted = wanted
         self.base = base
         self.clock = Clock(setting.runtime.device)
         self.path = cache() / "costs" / f"{self.identity()[:32]}.json"
@@ -66,13 +66,15 @@ class Probe:
         self.spends: dict[str, Spend] = {}
         """by evaluator, what it spends on a prompt"""
         self.pools: dict[str, Pool] = {}
+        self.pieces: list[measuring.Piece] = []
+        """of sampling, timed as the pools were drawn"""
         self.unknown: dict[str, str] = {}
         """units that could not be measured, and why"""
         self.peak = 0.0
         """bytes that the probe's process held at most"""
         self.kept = False
         """whether anything comes from an earlier probe"""
-        if measuring != "true":
+        if wanted != "true":
             self._read()
 
     def identity(self) -> str:
@@ -103,8 +105,8 @@ class Probe:
         key = digest([digest_prompts([p.using(layout) for p in few]), layout, asdict(decoding)])
         if key not in self.pools:
             self._allowed(f"samples of the base in layout {layout}")
-            with self.clock.timing():
-                drawn = self.base.generate(few, n=n, decoding=decoding, seed=0)
+            drawn, piece = measuring.sampled(self.base, few, n, decoding, self.clock, seed=0)
+            self.pieces.append(piece)
             self.pools[key] = [row if decoding.temperature else row[:1] for row in drawn]
         return self.pools[key]
 
@@ -128,9 +130,7 @@ class Probe:
         return asks
 
     def measure(self, needed: Set[str]) -> None:
-        """Measures every needed unit whose rate is not known yet, and keeps what was found."""
-        from alignment_bench.costs import measuring
-
+        """Measures every needed unit whose rate is not known yet."""
         missing = needed - set(self.rates) - set(self.unknown)
         if not missing:
             return
@@ -150,8 +150,8 @@ class Probe:
         if missing & {units.LOAD}:
             self.rates |= measuring.loading(base, clock)
         if any(name.startswith("draw.") for name in missing):
-            decodings = list(dict.fromkeys([setting.rollout_decoding, setting.decoding]))
-            self.rates |= measuring.drawing(base, prompts, decodings, clock)
+            self.pieces += measuring.drawing(base, prompts, setting.rollout_decoding, clock)
+            self.rates |= measuring.fitted(self.pieces)
         if any(name.startswith("score.") for name in missing):
             self.rates |= measuring.scoring(base, rows(), clock)
         if missing & {units.TRAIN_STEP, units.TRAIN_TOKEN, units.LOAD_TRAIN, units.SAVE}:
@@ -168,7 +168,7 @@ class Probe:
             self.unknown[name] = "nothing measures it"
 
     def _allowed(self, what: str) -> None:
-        if self.measuring == "false":
+        if self.wanted == "false":
             raise NotMeasured(f"probe=false, and no earlier plan has kept {what}: leave probe= out")
 
     def _evaluate(self, name: str) -> None:
@@ -182,19 +182,15 @@ class Probe:
             self._no_rate(name, reason)
             return
         examples = setting.data.test[: SHOWN[setting.tier.name]]
+        asked = [example.prompt for example in setting.data.test]
 
         def evidence(first: int, last: int) -> Evidence:
             part = examples[first:last]
             prompts = [example.prompt for example in part]
-            samples = {
-                spec.name: [
-                    [row[k % len(row)] for k in range(spec.n)]
-                    for row in self.draw([e.prompt for e in examples], spec.decoding(setting.decoding))[
-                        first:last
-                    ]
-                ]
-                for spec in evaluator.needs.samples
-            }
+            samples = {}
+            for spec in evaluator.needs.samples:
+                rows = self.draw(asked, spec.decoding(setting.decoding))[first:last]
+                samples[spec.name] = [[row[k % len(row)] for k in range(spec.n)] for row in rows]
             return Evidence(
                 prompts=prompts,
                 keys=[example.key for example in part],
@@ -248,6 +244,7 @@ class Probe:
             "rates": self.rates,
             "unknown": self.unknown,
             "spends": {name: spend.to_json() for name, spend in self.spends.items()},
+            "pieces": self.pieces,
             "peak": self.peak,
             "processor": self.clock.processor,
             "wall": self.clock.wall,
@@ -264,6 +261,7 @@ class Probe:
             self.unknown = dict(stored["unknown"])
             self.spends = {name: Spend.from_json(spend) for name, spend in stored["spends"].items()}
             self.peak = float(stored["peak"])
+            self.pieces = [(dict(asked), float(seconds)) for asked, seconds in stored["pieces"]]
             self.clock.processor, self.clock.wall = float(stored["processor"]), float(stored["wall"])
             self.pools = {
                 key: [[_completion(c) for c in row] for row in pool] for key, pool in stored["pools"].items()

@@ -28,6 +28,8 @@ from alignment_bench.work import Work, training_rows
 
 Piece = tuple[Units, float]
 """units of a piece of work, and the seconds it took"""
+SHORTEST = 1e-3
+"""seconds below which a piece weighs no more"""
 Rates = dict[str, float]
 """seconds of one unit"""
 
@@ -38,10 +40,11 @@ def fitted(pieces: Sequence[Piece]) -> Rates:
     from scipy.optimize import nnls
 
     names = sorted({name for asked, _ in pieces for name in asked})
-    weights = np.array([1.0 / max(seconds, 1e-6) for _, seconds in pieces])
+    weights = np.array([1.0 / max(seconds, SHORTEST) for _, seconds in pieces])
     table = np.array([[asked.get(name, 0.0) for name in names] for asked, _ in pieces])
     scale = np.maximum(table.max(axis=0), 1e-12)
-    found, _ = nnls(table / scale * weights[:, None], np.ones(len(pieces)))
+    seconds = np.array([seconds for _, seconds in pieces])
+    found, _ = nnls(table / scale * weights[:, None], seconds * weights)
     return {name: float(value) for name, value in zip(names, found / scale, strict=True)}
 
 

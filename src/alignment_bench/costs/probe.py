@@ -11,7 +11,7 @@ import json
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from alignment_bench import __version__
 from alignment_bench.completions import Completion, Decoding
@@ -19,7 +19,7 @@ from alignment_bench.costs import measuring, units
 from alignment_bench.costs.clock import Clock, peak_bytes
 from alignment_bench.costs.machine import machine, sources
 from alignment_bench.costs.stand_ins import Pool
-from alignment_bench.digests import digest, generator
+from alignment_bench.digests import digest
 from alignment_bench.errors import BenchError
 from alignment_bench.feedback import COMPLETIONS_SHOWN, Ask, Channel
 from alignment_bench.hosting import Hosted
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from alignment_bench.plan import Setting
 
 SCHEMA = 1
+Item = TypeVar("Item")
 Measuring = Literal["auto", "true", "false"]
 BORROWED = {"tiny": (64, 8), "small": (4, 4)}
 """prompts that the base answers for a pool, and answers to each, by tier"""
@@ -97,9 +98,9 @@ class Probe:
         )
 
     def draw(self, prompts: Sequence[Prompt], decoding: Decoding) -> Pool:
-        """A few samples of the base, in rows of one prompt."""
-        count, n = BORROWED[self.setting.tier.name]
-        few = list(prompts[:count])
+        """Samples of the base on a `few` of these prompts, in rows of one prompt."""
+        n = BORROWED[self.setting.tier.name][1]
+        few = self.few(prompts)
         layout = few[0].layout
         # What is shown in slots is borrowed itself, and no reason to draw again.
         key = digest([digest_prompts([p.using(layout) for p in few]), layout, asdict(decoding)])
@@ -110,11 +111,14 @@ class Probe:
             self.pools[key] = [row if decoding.temperature else row[:1] for row in drawn]
         return self.pools[key]
 
+    def few(self, items: Sequence[Item]) -> list[Item]:
+        """As many as are answered for a pool, evenly from a list that may be in some order."""
+        count = min(BORROWED[self.setting.tier.name][0], len(items))
+        return [items[k * len(items) // count] for k in range(count)]
+
     def shown(self) -> list[Prompt]:
-        """Training prompts to measure on, as plain questions, in a fixed random order."""
-        train = [example.prompt for example in self.setting.data.train]
-        order = generator("cost probe").permutation(len(train))[:256]
-        return [train[int(i)] for i in order]
+        """Training prompts to measure on, as plain questions."""
+        return self.few([example.prompt for example in self.setting.data.train])
 
     def survey(self, channel: Channel) -> list[Ask]:
         """Questions to the teacher about the samples: each on an answer of its own, or on two that differ."""
@@ -181,7 +185,7 @@ class Probe:
         if reason := self._untimed(name):
             self._no_rate(name, reason)
             return
-        examples = setting.data.test[: SHOWN[setting.tier.name]]
+        examples = self.few(setting.data.test)[: SHOWN[setting.tier.name]]
         asked = [example.prompt for example in setting.data.test]
 
         def evidence(first: int, last: int) -> Evidence:

@@ -8,8 +8,8 @@ the sizes of jobs and their keys are the real thing.
 
 from __future__ import annotations
 
+import hashlib
 import json
-import zlib
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -233,9 +233,9 @@ def _cut(completion: Completion, limit: int) -> Completion:
 
 
 def _place(*parts: Any) -> int:
-    return zlib.crc32(repr(parts).encode())
+    return int.from_bytes(hashlib.blake2b(repr(parts).encode(), digest_size=8).digest())
 
 
 def _noise(*parts: Any) -> float:
     """In (0, 1], the same for the same parts."""
-    return (_place(*parts) + 1) / 2**32
+    return (_place(*parts) + 1) / 2**64

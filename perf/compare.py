@@ -40,8 +40,8 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "dpo_smollm2": ("trainers.py", "what=dpo", "model=smollm2"),
     "memory": ("memory.py",),
 }
-ONCE = ("memory",)
-"""comparisons of which one repeat says it all"""
+FEWER = {"memory": 1, "scaling": 2}
+"""repeats, at most, where a median of more would say little else: a peak, and lines through seven runs"""
 
 
 def main(argv: Sequence[str]) -> int:
@@ -85,7 +85,7 @@ def main(argv: Sequence[str]) -> int:
 
 def command(name: str, options: Mapping[str, str], file: Path) -> list[str]:
     """The command line that measures one comparison into a file."""
-    words = [f"repeats={1 if name in ONCE else options['repeats']}", f"out={file}"]
+    words = [f"repeats={min(int(options['repeats']), FEWER.get(name, 10**6))}", f"out={file}"]
     if name == "ppo" and options["trl112"]:
         words.append(f"trl112={options['trl112']}")
     module, *settings = COMMANDS[name]

@@ -102,9 +102,10 @@ def _cell(value: Any) -> str:
 
 
 def _machine(machine: dict[str, Any]) -> str:
+    busy = ", **busy with other work**" if machine["load"] > machine["cores"] else ""
     packages = ", ".join(f"{name} {version}" for name, version in machine["packages"].items())
     return (
         f"<sub>{machine['date']}: {machine['processor']}, {machine['cores']} cores, "
-        f"{machine['memory_gb']} GB, {machine['system']}, load {machine['load']}; "
+        f"{machine['memory_gb']} GB, {machine['system']}, load {machine['load']}{busy}; "
         f"Python {machine['python']}, {packages}.</sub>\n"
     )

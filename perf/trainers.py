@@ -38,6 +38,10 @@ from alignment_bench.world.tasks import tldr
 WANTED = {"tiny": ">= 1.3", "smollm2": ">= 1"}
 SAME = "<= 0.00001"
 BETA = 0.1
+DPO_NOTE = (
+    "Our loop is the one that fits likelihood-ratio reward models. The method `dpo` trains through trl's "
+    "trainer, for its many losses, and costs what trl's side costs here."
+)
 
 
 @dataclass(frozen=True)
@@ -204,6 +208,7 @@ def compare(options: Mapping[str, str]) -> Comparison:
     cost = {name: tuple(1000 * one.cpu / steps for one in took[name]) for name in jobs}
     many = f"{size.rows} answers" if what == "sft" else f"{size.pairs} pairs"
     how = f"LoRA of rank {train_options.lora_rank}" if train_options.lora_rank else "all weights"
+    notes = [DPO_NOTE] if what == "dpo" else []
     return Comparison(
         f"{what}_{model}",
         title,
@@ -220,6 +225,7 @@ def compare(options: Mapping[str, str]) -> Comparison:
             Claim(ratios("trl over ours", cost["trl"], cost["ours"]), WANTED[model]),
             Claim(Figure("largest difference of a step's loss", "nat", (apart(losses),)), SAME),
         ],
+        notes=notes,
     )
 
 

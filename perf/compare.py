@@ -38,7 +38,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "dpo_tiny": ("trainers.py", "what=dpo", "model=tiny"),
     "sft_smollm2": ("trainers.py", "what=sft", "model=smollm2"),
     "dpo_smollm2": ("trainers.py", "what=dpo", "model=smollm2"),
-    "memory": ("memory.py",),
+    "memory": ("peaks.py",),
 }
 FEWER = {"memory": 1, "scaling": 2}
 """repeats, at most, where a median of more would say little else: a peak, and lines through seven runs"""

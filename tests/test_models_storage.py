@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -196,6 +197,15 @@ def test_cuda_where_there_is_none_is_refused_and_auto_means_cpu() -> None:
     with pytest.raises(BadInput, match="device=cpu"):
         runtime.resolve(device="cuda")
     assert runtime.resolve().device == "cpu"
+
+
+def test_a_build_without_cuda_is_known_without_importing_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Planning a run need not wait for torch."""
+    monkeypatch.setattr(runtime, "version", lambda name: "2.13.0+cpu")
+    monkeypatch.setitem(sys.modules, "torch", None)
+    assert runtime.resolve().device == "cpu"
+    with pytest.raises(ImportError):
+        runtime.resolve("cuda")
 
 
 def test_threads_and_batches_follow_model_size_alone() -> None:

@@ -12,6 +12,7 @@ import importlib.util
 import os
 import warnings
 from dataclasses import dataclass
+from importlib.metadata import version
 from typing import Any, Literal
 
 from alignment_bench.errors import BadInput, Problem
@@ -108,6 +109,10 @@ def _without_vllm(device: str) -> list[Problem]:
 
 
 def _pick(device: str) -> tuple[str, list[Problem]]:
+    # A build without CUDA says so in its version: known without the seconds that importing it takes, which a
+    # process that only plans and waits for its workers need not spend.
+    if device == "auto" and version("torch").endswith("+cpu"):
+        return "cpu", []
     import torch
 
     count = torch.cuda.device_count() if torch.cuda.is_available() else 0

@@ -76,11 +76,18 @@ def exclusively(path: Path) -> Iterator[bool]:
 
 
 def is_held(path: Path) -> bool:
-    """Whether somebody holds or shares the lock at this moment; leaves everything as it is."""
+    """Whether somebody holds or shares the lock at this moment; leaves everything as it is.
+
+    Who may not write there cannot tell, nor take anything away: that counts as held.
+    """
     try:
         handle = os.open(path, os.O_RDWR)
     except FileNotFoundError:
         return False
+    except OSError as error:
+        if error.errno in (errno.EACCES, errno.EROFS):
+            return True
+        raise
     try:
         _flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB, path)
     except BlockingIOError:

@@ -183,6 +183,8 @@ def _agree(path: Path, bundle: Bundle, entry: Entry, data: bytes) -> None:
             fits = [body["kind"], key, body["key"], name] == [place[0], place[1], place[1], links.JOB]
             fits = fits and sizes == {one: entry.size for one, entry in rest.items()}
         elif sort == "cells":
+            if body["schema"] > results.SCHEMA:
+                raise refused(path, f"{entry.path} has schema {body['schema']}: upgrade alignment-bench")
             fits = [body["digest"][:2], body["digest"], name] == [*place, links.RUN] and "sha256" in body
         else:
             fits, body["files"], rest = name.endswith(".json") and "sha256" in body, {}, {}

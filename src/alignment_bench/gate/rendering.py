@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 from xml.etree import ElementTree
 
+from alignment_bench.amounts import counted
 from alignment_bench.gate.checking import FAMILY, Finding, Report
 
 SCHEMA = 1
@@ -156,7 +157,7 @@ FORMATS: Mapping[str, Callable[[Report, str], str]] = {
 
 def _terms(report: Report, name: str) -> list[str]:
     return [
-        f"baseline {name}: {report.gated} gated cells, margin {report.margin}",
+        f"baseline {name}: {counted(report.gated, 'gated cell')}, margin {report.margin}",
         "change: run minus baseline, paired by seed and prompt; intervals at "
         f"{100 * report.level:.4g} % each, {100 * (1 - FAMILY):g} % for all gated cells together "
         f"(Bonferroni over {report.gated})",

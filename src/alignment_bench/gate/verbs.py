@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from alignment_bench.amounts import counted
 from alignment_bench.checks import no_file, no_results
 from alignment_bench.config import pairs
 from alignment_bench.config_values import FILTERS, listed
@@ -138,15 +139,17 @@ def baseline_command(arguments: list[str]) -> int:
     if old is None:
         cells = [(group, cell) for group in made.baseline.groups for cell in group.cells]
         lines += [
-            f"{group.setting['task']} {cell.label} {cell.metric}: {len(cell.seeds)} seeds, "
-            f"{len(group.prompts)} prompts{'' if cell.gated else ' (shown, not gated)'}"
+            f"{group.setting['task']} {cell.label} {cell.metric}: {counted(len(cell.seeds), 'seed')}, "
+            f"{counted(len(group.prompts), 'prompt')}{'' if cell.gated else ' (shown, not gated)'}"
             for group, cell in cells
         ]
     else:
         lines += making.changes(old, made.baseline) or ["nothing changed"]
     kib = request.out.stat().st_size / 1024
     verb = "written" if old is None else "updated"
-    print(f"{request.out}: {verb}, {made.baseline.gated} gated cells, margin {margin}, {kib:.0f} KiB")
+    print(
+        f"{request.out}: {verb}, {counted(made.baseline.gated, 'gated cell')}, margin {margin}, {kib:.0f} KiB"
+    )
     print("\n".join(lines))
     return 0
 

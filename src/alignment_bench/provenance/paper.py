@@ -39,7 +39,7 @@ def paper(root: Path, out: Path, filters: Mapping[str, tuple[str, ...]]) -> Writ
     """Writes the folder. Raises BadInput where nothing is stored, or nothing passes the filters."""
     from alignment_bench.figures import draw
     from alignment_bench.tables.latex import escaped
-    from alignment_bench.tables.page import render
+    from alignment_bench.tables.page import Options, render_records, stored
 
     found = files.look(root)
     blocks = [block for block in blocks_of(cards.marked(found.records, root), filters) if block.lines]
@@ -49,8 +49,12 @@ def paper(root: Path, out: Path, filters: Mapping[str, tuple[str, ...]]) -> Writ
     tables = out / "tables"
     tables.mkdir(parents=True, exist_ok=True)
     paths = []
+    cells, unreadable = stored(root, filters)
     for format, name in TABLES.items():
-        (tables / name).write_text(render(root, format, filters), "utf-8")
+        # CSV would only repeat on stderr what is damaged, which the command itself tells
+        damaged = () if format == "csv" else unreadable
+        text = render_records(cells, format, damaged, Options(filters.get("methods")))
+        (tables / name).write_text(text, "utf-8")
         paths.append(tables / name)
     drawn = draw(blocks, out / "figures", root=root)
     paths += [path for one in drawn for path in one.files]
@@ -106,7 +110,9 @@ def _sentences(block: Block) -> Iterator[str]:
     )
     yield (
         "Differences are paired by seed and prompt; 95 % intervals are of a two-way random-effects analysis "
-        "over seeds and sources of prompts."
+        "over seeds and sources of prompts. Two methods are told apart where p < 0.05 after Holm's "
+        "adjustment over all pairs; a method may be the best unless a one-sided test finds another better, "
+        "adjusted for the comparisons of that method alone."
     )
     yield from _detectable(block, lines)
     yield from _tuning(cells)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from alignment_bench.amounts import counted
 from alignment_bench.provenance import files, manifest
 from alignment_bench.provenance.recompute import recompute
 
@@ -55,18 +56,20 @@ def verify(root: Path, against: manifest.Manifest | None = None, samples: bool =
 
 
 def _text(done: Verified) -> str:
-    verdict = f"{len(done.faults)} faults" if done.faults else "every file is what was written"
+    verdict = counted(len(done.faults), "fault") if done.faults else "every file is what was written"
     lines = [f"{done.results}: {verdict}", *(f"  {one}" for one in done.faults)]
     lines.append(
-        f"{done.files} files checked: {done.cells} cells, {done.jobs} jobs behind them, bases, audits"
+        f"{counted(done.files, 'file')} checked: {counted(done.cells, 'cell')}, "
+        f"{counted(done.jobs, 'job')} behind them, bases, audits"
     )
     lines.append(f"recomputed from stored samples and the same: {done.recomputed} metrics of cells")
     if done.left_out:
         lines.append("not recomputed:")
-        lines += [f"  {what} ({count} cells)" for what, count in done.left_out.items()]
+        lines += [f"  {what} ({counted(count, 'cell')})" for what, count in done.left_out.items()]
     if done.unprotected:
         lines.append(
-            f"{len(done.unprotected)} files that nothing vouches for wholly, as {done.unprotected[0]}"
+            f"{counted(len(done.unprotected), 'file')} that nothing vouches for wholly, as "
+            f"{done.unprotected[0]}"
         )
     return "\n".join(lines) + "\n"
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from alignment_bench.amounts import counted
 from alignment_bench.comparison import CONTROL, Block, compare, is_control
 from alignment_bench.p_values import holm, no_spread, p_value
 from alignment_bench.results import CellRecord
@@ -30,8 +31,9 @@ class Alarm:
     def __str__(self) -> str:
         return (
             f"CONTROL ALARM: {self.label} differs from base on {self.metric} by {self.delta:+.3g} "
-            f"(t test on the paired differences, p {self.p:.1g} after Holm over {self.comparisons} "
-            "pairs of control and metric): what it shares with the other rows is in doubt"
+            f"(t test on the paired differences, p {self.p:.1g} after Holm over "
+            f"{counted(self.comparisons, 'pair')} of control and metric): what it shares with the "
+            "other rows is in doubt"
         )
 
 

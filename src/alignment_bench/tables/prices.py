@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from alignment_bench.amounts import counted
 from alignment_bench.comparison import Block
 from alignment_bench.tables.sheets import Sheet, column_sheet
 from alignment_bench.tables.spend import Columns
@@ -44,7 +45,7 @@ def priced(blocks: Sequence[Block], prices: str, width: int) -> list[tuple[Sheet
         )
         caption = [LEGEND.format(factor=found.factor), *([found.note] if found.note else [])]
         none = (
-            f"none of {found.comparisons} comparisons of gain an hour (Holm over them, 5 %) comes out "
+            f"of {counted(found.comparisons, 'comparison')} of gain an hour (Holm, 5 %) none comes out "
             "otherwise than as listed"
             if found.comparisons
             else "no two methods could be compared in gain an hour"

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
+from alignment_bench.amounts import counted
 from alignment_bench.comparison import Block, Column, Line
 
 if TYPE_CHECKING:
@@ -57,10 +58,12 @@ def standing(block: Block, raised: Sequence[Alarm] | None = None, shown: int | N
     legend = ""
     if found.column and found.tied:
         untested = len(found.pairs) - adjusted
-        which = f"all {adjusted} pairs" if not untested else f"the {adjusted} pairs"
+        which = f"{'all' if not untested and adjusted > 1 else 'the'} {counted(adjusted, 'pair')}"
         how = f"{' or '.join(tests)}; Holm over {which} of methods, family-wise 5 %" if tests else "no test"
         if untested and tests:
-            how += f"; {untested} pairs could not be tested and count as tied"
+            how += (
+                f"; {counted(untested, 'pair')} could not be tested and count{'s' * (untested == 1)} as tied"
+            )
         legend = TIED.format(metric=found.column.name, how=how)
     if shown is not None and shown < len(block.lines):
         legend = "; ".join(filter(None, (legend, PICKED.format(all=len(block.lines), shown=shown))))

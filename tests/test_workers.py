@@ -11,18 +11,23 @@ import subprocess
 import sys
 import time
 from collections import deque
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from alignment_bench import cli, registry, results, workers
+from alignment_bench import cli, registry, results
 from alignment_bench.cells import CellRecord
 from alignment_bench.config import parse
+from alignment_bench.errors import BenchError
+from alignment_bench.launchers import crew, dispatch, local
+from alignment_bench.launchers import worker as worker_side
+from alignment_bench.launchers.dispatch import Dispatch
+from alignment_bench.launchers.turns import Turns
+from alignment_bench.launchers.worker import Orders, _sendable, unfit
 from alignment_bench.planning import make_plan
-from alignment_bench.worker import Orders, _sendable
-from alignment_bench.workers import Turns
 
 DRIVER = """
 import sys
@@ -85,31 +90,31 @@ def test_as_many_workers_as_fit(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(8)))
     pages = {"SC_PHYS_PAGES": 64 << 30, "SC_PAGE_SIZE": 1}
     monkeypatch.setattr(os, "sysconf", lambda name: pages[name])
-    assert workers.count(0, cells_like(100)) == 8
-    assert workers.count(0, cells_like(100, threads=3)) == 2
-    assert [workers.count(0, cells_like(n)) for n in (0, 1, 2, 3, 5)] == [1, 1, 1, 2, 3]
-    assert workers.count(0, cells_like(100, parameters=500_000_000)) == 3, "memory"
-    assert workers.count(0, cells_like(100, parameters=8_000_000_000)) == 1
-    assert workers.count(0, cells_like(100, device="cuda")) == 1
-    assert workers.count(3, cells_like(100, device="cuda")) == 3, "asked for"
-    assert workers.count(20, cells_like(6)) == 3
+    assert crew.count(0, cells_like(100)) == 8
+    assert crew.count(0, cells_like(100, threads=3)) == 2
+    assert [crew.count(0, cells_like(n)) for n in (0, 1, 2, 3, 5)] == [1, 1, 1, 2, 3]
+    assert crew.count(0, cells_like(100, parameters=500_000_000)) == 3, "memory"
+    assert crew.count(0, cells_like(100, parameters=8_000_000_000)) == 1
+    assert crew.count(0, cells_like(100, device="cuda")) == 1
+    assert crew.count(3, cells_like(100, device="cuda")) == 3, "asked for"
+    assert crew.count(20, cells_like(6)) == 3
     monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {0})
-    assert workers.count(0, cells_like(100)) == 1
+    assert crew.count(0, cells_like(100)) == 1
 
 
 def test_threads_in_each_other_s_way_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(workers, "_cores", lambda: 4)
-    assert workers.crowded(2, cells_like(4, threads=2)) == ""
-    assert workers.crowded(3, cells_like(4, threads=2)).startswith("3 workers of 2 threads on 4 cores")
-    assert workers.crowded(9, cells_like(4, threads=1)) == "", "one thread each only takes turns"
-    assert workers.crowded(3, cells_like(4, threads=2, device="cuda")) == ""
+    monkeypatch.setattr(crew, "cores", lambda: 4)
+    assert crew.crowded(2, cells_like(4, threads=2)) == ""
+    assert crew.crowded(3, cells_like(4, threads=2)).startswith("3 workers of 2 threads on 4 cores")
+    assert crew.crowded(9, cells_like(4, threads=1)) == "", "one thread each only takes turns"
+    assert crew.crowded(3, cells_like(4, threads=2, device="cuda")) == ""
 
 
 @pytest.mark.parametrize("task", [n for n in registry.shipped("tasks") if registry.load("tasks", n).builtin])
 def test_cells_travel(task: str, tmp_path: Path) -> None:
     plan = make_plan(parse(["methods=sft,best_of_n", f"task={task}", f"results={tmp_path}"]), print)
     cells = tuple(plan.cells())
-    there: Orders = pickle.loads(pickle.dumps(Orders(plan.request, cells, workers._plugins(cells))))
+    there: Orders = pickle.loads(pickle.dumps(Orders.of(plan.request, cells)))
     for ours, theirs in zip(cells, there.cells, strict=True):
         theirs.setting.__dict__.pop("identity", None)  # made again from what travelled
         assert theirs.digest == ours.digest and theirs.setting.identity == ours.setting.identity
@@ -117,21 +122,41 @@ def test_cells_travel(task: str, tmp_path: Path) -> None:
 
 
 def test_what_a_worker_cannot_go_on_from_is_raised_here() -> None:
+    books = Dispatch(None, [], None, Turns({}))  # type: ignore[arg-type]
     full = OSError(errno.ENOSPC, "disk full", "/there")
     error = _sendable(full)
-    worker = SimpleNamespace(number=0, cell=0)
     with pytest.raises(OSError, match="disk full") as caught:
-        workers._heard(worker, "broken", (error, "Traceback: deep inside"), [], {}, None)  # type: ignore[arg-type]
+        books.heard(0, 0, "broken", (error, "Traceback: deep inside"))
     assert caught.value.errno == errno.ENOSPC and "deep inside" in str(caught.value.__notes__)
 
     class Local(Exception):
         pass
 
     assert _sendable(Local()) is None
-    with pytest.raises(workers.BenchError, match="deep inside"):
-        workers._heard(worker, "broken", (None, "Traceback: deep inside"), [], {}, None)  # type: ignore[arg-type]
-    with pytest.raises(workers.BenchError, match="run the same command again"):
-        workers._heard(worker, "changed", "methods/sft", [], {}, None)  # type: ignore[arg-type]
+    with pytest.raises(BenchError, match="deep inside"):
+        books.heard(0, 0, "broken", (None, "Traceback: deep inside"))
+    with pytest.raises(BenchError, match="install the same"):
+        books.heard(0, 0, "unfit", "torch 1: install the same on every machine")
+
+
+def test_a_worker_that_would_make_other_numbers_does_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    plan = make_plan(parse(["methods=sft", "task=tldr", "results=here"]), print)
+    results.record_run(Path("here"), {}, [])
+    orders = Orders.of(plan.request, tuple(plan.cells()))
+    assert unfit(orders) == ""
+    assert "where the run began with 1.0: install" in unfit(
+        replace(orders, versions={**orders.versions, "numpy": "1.0"})
+    )
+    changed = replace(orders, plugins={**orders.plugins, "methods/sft": "0" * 64})
+    assert unfit(changed).startswith("methods/sft has changed on disk since this run began: run the same")
+    monkeypatch.setattr(worker_side, "LAG", 0.0)
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    for folder in (elsewhere, tmp_path / "nowhere"):
+        assert "all machines share" in unfit(replace(orders, folder=str(folder)))
 
 
 def test_the_same_results_as_one_process(small_tldr: Any, tmp_path: Path) -> None:
@@ -158,21 +183,52 @@ def test_the_same_results_as_one_process(small_tldr: Any, tmp_path: Path) -> Non
     assert len(log) > done and {line["pid"] for line in log[done:]} == {os.getpid()}
 
 
-def test_a_worker_that_dies_fails_its_cell_alone(
+def deadly(monkeypatch: pytest.MonkeyPatch, often: int) -> list[int]:
+    """Kills the worker that is at sft as soon as it says so, so many times; the cells it was at."""
+    killed: list[int] = []
+    serve = local._serve
+
+    def serving(connection: Any, workers: Any, books: Any, orders: bytes) -> None:
+        one = workers[connection]
+        serve(connection, workers, books, orders)
+        at_sft = one.cell is not None and books.cells[one.cell].label.text == "sft"
+        if at_sft and connection in workers and len(killed) < often and one.number not in dying:
+            dying.add(one.number)
+            killed.append(one.cell)
+            one.process.kill()
+        if connection not in workers:
+            dying.discard(one.number)
+
+    dying: set[int] = set()
+    monkeypatch.setattr(local, "_serve", serving)
+    return killed
+
+
+def test_a_cell_whose_worker_dies_is_done_again_and_says_so(
     small_tldr: Any, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    heard, killed = workers._heard, []
+    killed = deadly(monkeypatch, often=1)
+    small_tldr.run("sft,base_copy,best_of_n:n=2", "workers=2", "quiet=false")
+    assert len(killed) == 1
+    found = small_tldr.records()
+    assert {r.status for r in found.values()} == {"ok"}
+    note = f"{dispatch.SURVIVED}was killed by SIGKILL"
+    assert {label: note in r.notes for label, r in found.items()} == {
+        "base": False,
+        "sft": True,
+        "best_of_n:n=2": False,
+        "base_copy": False,
+    }
+    assert "it is done again, try 2 of 3" in capfd.readouterr().err
 
-    def deadly(worker: Any, kind: str, what: Any, cells: Any, *rest: Any) -> None:
-        heard(worker, kind, what, cells, *rest)
-        if kind == "step" and not killed and cells[worker.cell].label.text == "sft":
-            killed.append(worker.cell)
-            worker.process.kill()
 
-    monkeypatch.setattr(workers, "_heard", deadly)
+def test_a_cell_that_nobody_survives_fails_alone(
+    small_tldr: Any, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    killed = deadly(monkeypatch, often=2)
     methods = "sft,best_of_n:n=2,base_copy"
-    small_tldr.run(methods, "workers=2", "quiet=false", code=1)
-    assert killed
+    small_tldr.run(methods, "workers=2", "retries=1", "quiet=false", code=1)
+    assert len(killed) == 2
     found = small_tldr.records()
     assert {label: r.status for label, r in found.items()} == {
         "base": "ok",
@@ -180,7 +236,7 @@ def test_a_worker_that_dies_fails_its_cell_alone(
         "best_of_n:n=2": "ok",
         "base_copy": "ok",
     }
-    assert "killed by SIGKILL: most likely for want of memory" in found["sft"].reason
+    assert "killed by SIGKILL (2 times): most likely for want of memory" in found["sft"].reason
     assert "tldr sft seed 0: failed: the worker process" in capfd.readouterr().err
     small_tldr.run(methods)
     assert small_tldr.records()["sft"].status == "ok"
@@ -189,9 +245,10 @@ def test_a_worker_that_dies_fails_its_cell_alone(
 def test_a_worker_that_cannot_start_is_one_line(
     small_tldr: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(workers, "BOOT", "raise SystemExit(3)")
+    monkeypatch.setattr(local, "BOOT", "raise SystemExit(3)")
     assert cli.main(["run", *small_tldr.argv("sft,base_copy", "workers=2")]) == 1
-    assert "exit code 3" in (said := capsys.readouterr().err) and "workers=1" in said
+    said = capsys.readouterr().err
+    assert "exit code 3 (3 times)" in said and "workers=1" in said
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from alignment_bench import data, data_sources, licences, registry, runtime, sta
 from alignment_bench.budgets import Currency, amount_of
 from alignment_bench.casting import mute
 from alignment_bench.errors import BadInput, Problem
+from alignment_bench.launchers import options as launchers
 from alignment_bench.models import catalog
 from alignment_bench.tuning import tuned
 
@@ -37,6 +38,7 @@ def unworkable(request: RunRequest) -> list[Problem]:
     problems += tuned.unusable(request.tuned, request.tasks)
     problems += unwritable("results", request.results)
     problems += tracking.missing(request.tracker)
+    problems += launchers.unusable(request)
     if request.out is not None:
         problems += no_file("out", request.out)
     if request.init not in ("base", "sft"):

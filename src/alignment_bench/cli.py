@@ -323,6 +323,7 @@ def _help(words: list[str]) -> int:
 def _run_help() -> str:
     from alignment_bench.config import KEYS, RunRequest
     from alignment_bench.fields import describe
+    from alignment_bench.launchers.options import SlurmOptions
 
     about = {row.name: row for row in describe(RunRequest)}
     lines = ["bench run key=value ...: align, sample, score, compare", ""]
@@ -335,6 +336,7 @@ def _run_help() -> str:
     lines += [
         f"  {'decoding.*':<12} {about['decoding'].help}",
         f"  {'task.*':<12} {about['task_options'].help}; bench show TASK",
+        *(f"  {'slurm.' + row.name:<17} {row.help}" for row in describe(SlurmOptions)),
         f"  {'METHOD.*':<12} a field of every label of that method; bench show METHOD",
     ]
     return "\n".join(lines)

@@ -19,6 +19,7 @@ from alignment_bench.config_values import FILTERS, Budget, budgets_of, known, li
 from alignment_bench.errors import BadInput, Problem
 from alignment_bench.fields import values
 from alignment_bench.labels import ResolvedLabel, ResolvedPart, parse_labels, resolve_labels
+from alignment_bench.launchers.options import LauncherName, SlurmOptions
 from alignment_bench.licences import Terms
 from alignment_bench.registry import suggest
 from alignment_bench.task import TaskOptions
@@ -82,6 +83,14 @@ class RunRequest:
     """values tuned for the task and model, for fields that are not set: shipped, none, or a file or folder"""
     workers: int = field(default=0, metadata={"min": 0, "max": 256})
     """processes that do cells side by side; 0: as many as cores, threads and memory allow"""
+    launcher: LauncherName = "local"
+    """who runs the workers: local, ray or slurm; all their machines must see the results folder"""
+    address: str | None = None
+    """Ray cluster to use, as auto or HOST:6379; default: one on this machine"""
+    slurm: SlurmOptions = field(default_factory=SlurmOptions)
+    """slurm.partition, .time and more: what Slurm is asked for"""
+    retries: int = field(default=2, metadata={"min": 0, "max": 100})
+    """how often a cell is done again after the worker that was at it died"""
     trust: bool = False
     """allow models that bring code of their own"""
     accept: Terms | None = None
@@ -108,6 +117,7 @@ class RunRequest:
             "evaluators": None if self.evaluators is None else list(self.evaluators),
             "decoding": {key: _json(value) for key, value in self.decoding.items()},
             "task_options": {k: _json(v) for k, v in dataclasses.asdict(self.task_options).items()},
+            "slurm": {k: _json(v) for k, v in dataclasses.asdict(self.slurm).items()},
             **{key: _json(getattr(self, key)) for key in ("init", *_PLAIN)},
         }
 
@@ -140,6 +150,9 @@ _PLAIN = (
     "share",
     "tuned",
     "workers",
+    "launcher",
+    "address",
+    "retries",
     "trust",
     "accept",
     "sandbox",
@@ -148,7 +161,9 @@ _PLAIN = (
     "tracker",
 )
 _KEY_OF_FIELD = {"labels": "methods", "tasks": "task", "budgets": "budget"}
-_DOTTED = ("decoding", "task_options")
+_DOTTED = ("decoding", "task_options", "slurm")
+_OWNERS: tuple[str, ...] = ("task", "decoding", "slurm")
+"""what may stand before the dot of a key, besides the name of a method"""
 KEYS: Mapping[str, str] = {
     _KEY_OF_FIELD.get(f.name, f.name): f.name for f in dataclasses.fields(RunRequest) if f.name not in _DOTTED
 }
@@ -188,6 +203,8 @@ def parse(argv: Sequence[str], verb: str = "run") -> RunRequest:
     )
     options = values(TaskOptions, dotted.get("task", {}), "task.", problems, show="task")
     set_fields["task_options"] = TaskOptions(**options)
+    slurm = values(SlurmOptions, dotted.get("slurm", {}), "slurm.", problems, show="slurm")
+    set_fields["slurm"] = SlurmOptions(**slurm)
     set_fields |= values(RunRequest, {k: plain[k] for k in _PLAIN if k in plain}, "", problems)
     request = RunRequest(**set_fields)
     problems.extend(p for p in unworkable(request) if p not in problems)
@@ -243,10 +260,10 @@ def _routed(
     plain: dict[str, str] = {}
     dotted: dict[str, dict[str, str]] = {}
     try:
-        owners = ("task", "decoding", *registry.names("methods"))
+        owners = (*_OWNERS, *registry.names("methods"))
     except BadInput as error:
         problems.extend(error.problems)
-        owners = ("task", "decoding")
+        owners = _OWNERS
     for key, value in given.items():
         owner, dot, name = key.partition(".")
         if key in KEYS:
@@ -254,7 +271,8 @@ def _routed(
         elif dot and owner in owners:
             dotted.setdefault(owner, {})[name] = value
         elif dot:
-            problems.append(Problem(key, f"{owner!r} is no method, task or decoding", suggest(owner, owners)))
+            what = f"{owner!r} is no method, task, decoding or slurm"
+            problems.append(Problem(key, what, suggest(owner, owners)))
         elif key.startswith("-"):
             problems.append(Problem(key, "keys have no dashes", f"write {key.lstrip('-')}={value}"))
         else:
@@ -263,7 +281,7 @@ def _routed(
 
 
 def _methods(dotted: Mapping[str, Mapping[str, str]]) -> dict[str, Mapping[str, str]]:
-    return {owner: fields for owner, fields in dotted.items() if owner not in ("task", "decoding")}
+    return {owner: fields for owner, fields in dotted.items() if owner not in _OWNERS}
 
 
 def evaluator_labels(text: str, problems: list[Problem]) -> tuple[str, ...]:

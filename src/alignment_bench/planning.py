@@ -102,7 +102,13 @@ def _setting(
     if problems:
         raise BadInput(problems)
     here = resolve(
-        request.device, request.dtype, request.threads, source.parameters, request.engine, request.trust
+        request.device,
+        request.dtype,
+        request.threads,
+        source.parameters,
+        request.engine,
+        request.trust,
+        elsewhere=request.launcher != "local",
     )
     return Setting(
         request=request,

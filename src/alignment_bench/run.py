@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from alignment_bench import results, sandbox, starts, tracking, workers
+from alignment_bench import launchers, results, sandbox, starts, tracking
 from alignment_bench.aligning import align
 from alignment_bench.config import RunRequest
 from alignment_bench.controller import Controller
@@ -74,27 +74,26 @@ def run(request: RunRequest) -> int:
 
 
 def carry_out(request: RunRequest, cells: Sequence[Cell], reporter: Reporter) -> list[CellRecord]:
-    """The record of every cell, in their order: stored, or done in this process or in workers."""
+    """The record of every cell, in their order: stored, or done here or by the launcher's workers."""
     store = JobStore(request.results / "jobs", reporter.say)
     store.enter()  # until all cells are stored: nothing that they rest on is cleared away
+    launcher, alone = launchers.named(request.launcher), request.launcher == "local"
     found: dict[str, CellRecord] = {}
     left = list(cells)
-    if workers.count(request.workers, cells) > 1:
+    if not alone or launcher.crew(request, cells) > 1:
         for cell in cells:
             if stored := stored_record(cell, reporter):
                 found[cell.digest] = stored
                 reporter.begin(cell.title)
                 reporter.end("stored")
         left = list({cell.digest: cell for cell in cells if cell.digest not in found}.values())
-    crew = workers.count(request.workers, left)
+    crew = launcher.crew(request, left)
     record = {**request.recorded(), "processes": crew}
     results.record_run(request.results, record, [cell.digest for cell in cells])
     with reporter.running():
-        if crew > 1:
-            reporter.say(f"{len(left)} cells to do, by {crew} worker processes")
-            if remark := workers.crowded(crew, left):
-                reporter.say(remark)
-            done = workers.spread(request, left, crew, reporter)
+        if left and (crew > 1 or not alone):
+            reporter.say(launcher.announcement(crew, left))
+            done = launcher.spread(request, left, crew, reporter)
             found |= {cell.digest: record for cell, record in zip(left, done, strict=True)}
         else:
             for cell in left:
@@ -148,12 +147,13 @@ def stored_record(cell: Cell, reporter: Hearer) -> CellRecord | None:
     return as_asked(stored, cell) if stored is not None and stored.status == "ok" else None
 
 
-def stored_or_done(cell: Cell, reporter: Hearer) -> CellRecord:
-    """The stored record of the cell if it is ok, else that of doing it now."""
+def stored_or_done(cell: Cell, reporter: Hearer, notes: Sequence[str] = ()) -> CellRecord:
+    """The stored record of the cell if it is ok, else that of doing it now, with these notes added."""
     if stored := stored_record(cell, reporter):
         reporter.end("stored")
         return stored
     record, samples = do(cell, reporter)
+    record = replace(record, notes=(*record.notes, *notes))
     results.write_cell(cell.setting.request.results, record, samples)
     reason = record.reason.splitlines()[0] if record.reason else ""
     reporter.end(f"{record.status}{': ' + reason if reason else ''} ({record.seconds:.1f} s)")

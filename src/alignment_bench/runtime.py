@@ -64,10 +64,14 @@ def resolve(
     parameters: int = 0,
     engine: str = "transformers",
     trust: bool = False,
+    elsewhere: bool = False,
 ) -> Runtime:
-    """The runtime for a model of `parameters` parameters. Raises BadInput with everything that is wrong."""
+    """The runtime for a model of `parameters` parameters. Raises BadInput with everything that is wrong.
+
+    `elsewhere`: models will run on other machines, so a device that is asked for need not be on this one.
+    """
     problems = check(device, dtype, threads, engine)
-    if not problems and device != "cpu":
+    if not problems and device != "cpu" and not (elsewhere and device != "auto"):
         device, missing = _pick(device)
         problems += missing
     if engine == "vllm" and not problems:
@@ -106,6 +110,11 @@ def _without_vllm(device: str) -> list[Problem]:
     if importlib.util.find_spec("vllm") is None:
         problems.append(Problem("engine", NO_VLLM, "or use engine=transformers"))
     return problems
+
+
+def absent(device: str) -> list[Problem]:
+    """Why this machine cannot run models on the device, if it cannot."""
+    return [] if device == "cpu" else _pick(device)[1]
 
 
 def _pick(device: str) -> tuple[str, list[Problem]]:

@@ -1,8 +1,8 @@
-"""One worker process: does the cells that the run in the parent process names, one after the other.
+"""One worker process on this machine: does the cells that the driver names, one after the other.
 
-The parent (`alignment_bench.workers`) starts it with one end of a connection and of a pipe. The connection
+The driver (`launchers.local`) starts it with one end of a connection and of a pipe. The connection
 carries the cells once, then numbers of cells one way and what becomes of them the other. The pipe carries
-nothing: it closes when the parent is gone, however it went, and the worker goes too.
+nothing: it closes when the driver is gone, however it went, and the worker goes too.
 """
 
 from __future__ import annotations
@@ -14,28 +14,15 @@ import signal
 import sys
 import threading
 import time
-import traceback
-from collections.abc import Mapping
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from types import FrameType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from alignment_bench.config import RunRequest
-    from alignment_bench.plan import Cell
+from alignment_bench.launchers.worker import Orders, outcome, unfit
 
 PATIENCE = 10.0
 """seconds that a worker has to leave what it is doing in order, once it is told to end"""
-
-
-@dataclass(frozen=True)
-class Orders:
-    """What a worker needs to know: all cells of the run, and the sources that their keys name."""
-
-    request: RunRequest
-    cells: tuple[Cell, ...]
-    plugins: Mapping[str, str]
 
 
 @dataclass(frozen=True)
@@ -59,7 +46,7 @@ class Messenger:
 
 def main(channel: int, lifeline: int) -> None:
     """Works until the connection (file descriptor `channel`) says or shows that there is no more to do."""
-    # Ctrl-C reaches every process of the terminal; the parent alone decides what it means.
+    # Ctrl-C reaches every process of the terminal; the driver alone decides what it means.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, _leave)
     threading.Thread(target=_follow, args=(lifeline,), daemon=True).start()
@@ -72,36 +59,20 @@ def main(channel: int, lifeline: int) -> None:
 
 def _work(connection: Connection) -> None:
     orders: Orders = pickle.loads(connection.recv_bytes())
-    from alignment_bench import run, sandbox
-    from alignment_bench.registry import GROUPS, digest
+    from alignment_bench import run
 
-    for name, expected in orders.plugins.items():
-        group, _, plugin = name.partition("/")
-        if digest(GROUPS[GROUPS.index(group)], plugin) != expected:
-            connection.send(("changed", name))
-            return
-    sandbox.accept(orders.request.sandbox)
+    assert run  # imported before the first cell, whose time it is not
+    if why := unfit(orders):
+        connection.send(("unfit", why))
+        return
     connection.send(("ready", ""))
-    while (number := connection.recv()) is not None:
-        try:
-            record = run.stored_or_done(orders.cells[number], Messenger(connection))
-        except Exception as error:
-            connection.send(("broken", (_sendable(error), traceback.format_exc())))
-        else:
-            connection.send(("done", record))
-
-
-def _sendable(error: Exception) -> Exception | None:
-    """The error, if the parent will be able to read it."""
-    try:
-        pickle.loads(pickle.dumps(error))
-    except Exception:
-        return None
-    return error
+    while (task := connection.recv()) is not None:
+        number, deaths = task
+        connection.send(outcome(orders, number, deaths, Messenger(connection)))
 
 
 def _follow(lifeline: int) -> None:
-    """Ends this process when the parent is gone: in order if that can be, else at once."""
+    """Ends this process when the driver is gone: in order if that can be, else at once."""
     os.read(lifeline, 1)
     os.kill(os.getpid(), signal.SIGTERM)
     time.sleep(PATIENCE)

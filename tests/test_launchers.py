@@ -1,0 +1,223 @@
+"""Launchers: what cannot work is said before any work, and every one of them gives the same results."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+from typing import Any
+
+import pytest
+
+from alignment_bench import launchers, results
+from alignment_bench.config import KEYS, parse
+from alignment_bench.errors import BadInput, BenchError
+from alignment_bench.launchers import slurm
+from alignment_bench.launchers.dispatch import SURVIVED, Dispatch, killed, survived
+from alignment_bench.launchers.options import SlurmOptions
+from alignment_bench.launchers.ray import Ray
+from alignment_bench.launchers.turns import Turns
+from alignment_bench.progress import Reporter
+
+ROOT = Path(__file__).parent.parent
+
+
+def wrong(*words: str) -> dict[str, str]:
+    """What is wrong with a command, and how to mend it, by key."""
+    with pytest.raises(BadInput) as caught:
+        parse(["methods=base", "task=tldr", *words])
+    return {one.field: f"{one.message} ({one.fix})" for one in caught.value.problems}
+
+
+def test_keys_of_another_launcher() -> None:
+    said = wrong("address=auto", "slurm.partition=gpu", "slurm.time=0", "slurm.tiem=3", "retries=-1")
+    assert set(said) == {"address", "slurm.partition", "slurm.time", "slurm.tiem", "retries"}
+    assert "add launcher=ray" in said["address"] and "add launcher=slurm" in said["slurm.partition"]
+    assert "did you mean time" in said["slurm.tiem"]
+    assert "slurm" in wrong("launcher=slurmm")["launcher"]
+
+
+def test_what_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(shutil, "which", lambda name: None)
+    for name, options in (("ray", ("address=auto",)), ("slurm", ("slurm.cluster=local",))):
+        said = wrong(f"launcher={name}", "device=cuda:1", *options)
+        assert set(said) == {"launcher", "device"}
+        assert (
+            f'pip install "alignment-bench[{name}]"' in said["launcher"] and "device=cuda" in said["device"]
+        )
+
+
+def test_slurm_without_slurm(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: object())
+    monkeypatch.setattr(shutil, "which", lambda name: None)
+    said = wrong("launcher=slurm", "slurm.additional=[nice:100,exclusive]")
+    assert "slurm.cluster=local" in said["launcher"] and "'exclusive'" in said["slurm.additional"]
+    request = parse(
+        ["methods=base", "task=tldr", "launcher=slurm", "slurm.cluster=local", "slurm.setup=[a b]"]
+    )
+    assert request.slurm == SlurmOptions(cluster="local", setup=("a b",))
+    assert {"launcher", "address", "retries"} < set(KEYS)
+    assert request.recorded()["slurm"]["setup"] == ["a b"]
+
+
+def test_a_device_of_other_machines_need_not_be_here(tmp_path: Path, small_tldr: Any) -> None:
+    import torch
+
+    if torch.cuda.is_available():
+        pytest.skip("this machine has a GPU")
+    with pytest.raises(BadInput, match=r"CPU build|no CUDA device"):
+        small_tldr.cell("sft", "device=cuda")
+    cell = small_tldr.cell("sft", "device=cuda", "launcher=slurm", "slurm.cluster=local")
+    assert cell.setting.runtime.device == "cuda"
+
+
+def test_a_launcher_changes_no_key(small_tldr: Any) -> None:
+    found = {
+        small_tldr.cell("sft", *words).digest
+        for words in (
+            ("workers=1",),
+            ("launcher=slurm", "slurm.cluster=local", "slurm.mem_gb=4"),
+            ("retries=7", "workers=3"),
+        )
+    }
+    assert len(found) == 1
+
+
+def cells_of(*groups: int) -> list[Any]:
+    """Made-up cells: so many of each seed, in one setting."""
+    runtime = SimpleNamespace(device="cpu", threads=1)
+    setting = SimpleNamespace(runtime=runtime, source=SimpleNamespace(parameters=10))
+    return [SimpleNamespace(setting=setting, seed=seed) for seed, n in enumerate(groups) for _ in range(n)]
+
+
+def test_cells_that_share_stages_are_one_job_while_there_are_as_many_groups() -> None:
+    cells = cells_of(3, 2)
+    assert slurm.shares(cells, 1) == slurm.shares(cells, 3) == [(0, 1, 2), (3, 4)]
+    assert slurm.shares(cells, 4) == [(0, 2), (1,), (3,), (4,)]
+    request: Any = SimpleNamespace(workers=0, address=None)
+    assert slurm.Slurm().crew(request, cells) == 2
+    assert Ray().crew(SimpleNamespace(workers=0, address="auto"), cells_of(1000)) == 256  # type: ignore[arg-type]
+    assert Ray().crew(SimpleNamespace(workers=9, address="auto"), cells_of(8)) == 4  # type: ignore[arg-type]
+
+
+def test_ways_to_die_are_counted() -> None:
+    assert killed(-9) == "was killed by SIGKILL" and killed(3) == "ended with exit code 3"
+    assert survived(()) == ()
+    assert survived(("a", "b", "a")) == (f"{SURVIVED}a (2 times) and b",)
+
+
+def test_workers_that_never_start_end_the_run() -> None:
+    request: Any = SimpleNamespace(retries=1)
+    books = Dispatch(request, [], Reporter(1, quiet=True), Turns({}))
+    books.never_started(0, "ended with exit code 1", "see the log")
+    books.never_started(1, "ended with exit code 1", "see the log")
+    books.heard(0, None, "ready", "")
+    books.never_started(0, "ended with exit code 1", "see the log")
+    with pytest.raises(BenchError, match=r"exit code 1 \(2 times\); see the log"):
+        books.never_started(0, "ended with exit code 1", "see the log")
+
+
+def test_a_cell_that_was_stored_before_its_worker_died_is_done(small_tldr: Any) -> None:
+    small_tldr.run("base")
+    cell = small_tldr.cell("base")
+    books = Dispatch.of(cell.setting.request, [cell], Reporter(1, quiet=True))
+    assert not books.died(0, 0, "was killed by SIGKILL", memory=True)
+    assert books.complete and books.ordered()[0].status == "ok" and not books.deaths
+
+
+def test_every_launcher_is_found() -> None:
+    for name in ("local", "ray", "slurm"):
+        assert launchers.named(name).crew  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def fake_slurm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder of what Slurm's commands, which are on the PATH now, do and note."""
+    found = importlib.util.spec_from_file_location("fake_slurm", Path(__file__).with_name("fake_slurm.py"))
+    assert found is not None and found.loader is not None
+    module: ModuleType = importlib.util.module_from_spec(found)
+    found.loader.exec_module(module)
+    monkeypatch.setenv("PATH", f"{module.install(tmp_path / 'slurm')}{os.pathsep}{os.environ['PATH']}")
+    return tmp_path / "slurm"
+
+
+@pytest.mark.slow
+def test_slurm_itself_in_miniature(
+    fake_slurm: Path, small_tldr: Any, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """An array of two jobs, one of which is killed and submitted again; what sbatch is asked for."""
+    pytest.importorskip("submitit")
+    monkeypatch.setattr(slurm, "ASK", 1.0)
+    monkeypatch.setitem(slurm.LAGS, "slurm", 1.0)
+    monkeypatch.setitem(slurm.PAUSES, "slurm", 0.2)
+    follow, struck = slurm.follow, []
+
+    def striking(one: Any, books: Any, lag: float) -> Any:
+        if one.at is not None and not struck:
+            struck.append(one.at)
+            name = f"submitit.core._submit {one.share.diary.parent}"
+            for entry in Path("/proc").glob("[0-9]*/cmdline"):
+                words = entry.read_bytes().replace(b"\0", b" ").decode()
+                job = (
+                    (entry.parent / "environ").read_bytes() if name in words and "srun" not in words else b""
+                )
+                if f"SLURM_ARRAY_TASK_ID={one.job.job_id.split('_')[1]}\0".encode() in job:
+                    os.kill(int(entry.parent.name), 9)
+        return follow(one, books, lag)
+
+    monkeypatch.setattr(slurm, "follow", striking)
+    options = ("seeds=0,1", "threads=1", "evaluators=quality,length", "quiet=false")
+    asked = (
+        "launcher=slurm",
+        "workers=0",
+        "slurm.partition=debug",
+        "slurm.mem_gb=2",
+        "slurm.additional=[nice:7]",
+    )
+    rows = small_tldr.run("sft", *options, *asked)
+    one = small_tldr.results.with_name("one")
+    assert small_tldr.run("sft", *options, "workers=1", f"results={one}") == rows
+    first = (fake_slurm / "0.sh").read_text()
+    for line in ("array=0-1%2", "partition=debug", "mem=2GB", "nice=7", "time=1440", "cpus-per-task=1"):
+        assert f"#SBATCH --{line}\n" in first
+    assert "gpus" not in first
+    said = capfd.readouterr().err
+    assert struck and "ended without a result (FAILED); it is done again, try 2 of 3" in said
+    found = small_tldr.records()
+    assert sum(any(note.startswith(SURVIVED) for note in r.notes) for r in found.values()) == 1
+    assert {r.status for r in found.values()} == {"ok"}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["local", "ray", "slurm"])
+def test_the_same_table_whoever_is_killed(name: str, tmp_path: Path) -> None:
+    """perf/launchers.py in small: undisturbed, and with workers killed at random."""
+    pytest.importorskip({"local": "psutil", "ray": "ray", "slurm": "submitit"}[name])
+    script = [sys.executable, str(ROOT / "perf" / "launchers.py"), f"launchers={name}", "trials=2"]
+    done = subprocess.run([*script, "world=small", f"folder={tmp_path}"], capture_output=True, text=True)
+    logs = "".join(log.read_text() for log in tmp_path.glob("*.log"))
+    assert done.returncode == 0, done.stdout + done.stderr + logs
+    summary = json.loads(done.stdout[done.stdout.index("\n{\n") :])
+    assert summary["undisturbed"] == {name: True} and summary["same table"] == 2
+    assert summary["workers killed"] >= 1 and summary["jobs done twice"] == 0
+    (run, *_) = (json.loads(path.read_text()) for path in (tmp_path / name).glob("runs/*.json"))
+    assert run["request"]["launcher"] == name and run["request"]["processes"] == 2
+
+
+@pytest.mark.slow
+def test_ray_without_a_cluster_is_one_line(small_tldr: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("ray")
+    from alignment_bench import cli
+
+    started = time.monotonic()
+    assert cli.main(["run", *small_tldr.argv("sft", "launcher=ray", "address=127.0.0.1:1")]) == 2
+    said = capsys.readouterr().err
+    assert "address: no Ray cluster answers at 127.0.0.1:1" in said and "leave address out" in said
+    assert results.read_all(small_tldr.results) == ([], []), time.monotonic() - started

@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from alignment_bench import workers as crews
 from alignment_bench.costs import units
 from alignment_bench.costs.clock import peak_bytes, processor_seconds
 from alignment_bench.costs.dry import DryStore, DryWork, Planned
@@ -26,6 +25,7 @@ from alignment_bench.costs.schedule import makespan
 from alignment_bench.costs.stand_ins import Rehearsal
 from alignment_bench.costs.sums import Estimate, Part, PlannedCell, Row
 from alignment_bench.errors import BenchError, CorruptResult
+from alignment_bench.launchers import crew as crews
 from alignment_bench.ledger import Spend
 from alignment_bench.models.storage import STANDING_IN, base_policy
 from alignment_bench.results import find_cell

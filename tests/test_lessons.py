@@ -27,7 +27,7 @@ from alignment_bench.policy import LogitPolicy
 from alignment_bench.prompts import Message, Prompt
 from alignment_bench.techniques.hindsight import SIMPLE, hindsight_lessons
 from alignment_bench.training import finetune as training
-from alignment_bench.training.batches import Row, collate, completion_logits
+from alignment_bench.training.batches import Batch, Row, collate, completion_logits
 from alignment_bench.training.finetune import answer_terms, divergence, entropy, finetune, plain_loss
 from alignment_bench.training.settings import Objective, Settings
 from alignment_bench.work import training_rows
@@ -212,10 +212,16 @@ def test_what_an_objective_needs_is_asked_for() -> None:
 # --- the forgetful causal mask ---------------------------------------------------------------------------
 
 
+def masked_batch(share: float, rows: list[Row], seed: int = 0) -> Batch:
+    """The rows as a batch of which a share is hidden."""
+    draw = training._hiding(share, len(rows), np.random.default_rng(seed))
+    return training.hidden(collate(rows, 0, "cpu"), draw(rows))
+
+
 def hidden(share: float, rows: int = 300, length: int = 200) -> torch.Tensor:
     """Which real tokens a mask of that share hides, [rows, length], in rows without padding."""
-    batch = collate([Row(tuple(range(1, length)), (3,))] * rows, 0, "cpu")
-    masked = training._hider(share, np.random.default_rng(1))(batch)
+    several = [Row(tuple(range(1, length)), (3,))] * rows
+    batch, masked = collate(several, 0, "cpu"), masked_batch(share, several, seed=1)
     assert torch.equal(masked.ids, batch.ids) and torch.equal(masked.positions, batch.positions)
     assert torch.equal(masked.mask, batch.mask), "what counts in the loss stays"
     return batch.attention.bool() & ~masked.attention.bool()
@@ -234,7 +240,7 @@ def test_the_first_token_is_never_hidden_and_padding_stays_padding() -> None:
     """Even where nearly everything is: the first real token of each row, wherever its padding ends."""
     rows = [Row((4, 5, 6, 7), (8,)), Row((9,), (10, 11, 12))] * 200
     batch = collate(rows, 0, "cpu")
-    masked = training._hider(1.0, np.random.default_rng(0))(batch)
+    masked = masked_batch(1.0, rows)
     first = batch.attention.argmax(1)
     assert bool(masked.attention[torch.arange(len(rows)), first].all())
     assert not bool((masked.attention > batch.attention).any())
@@ -245,9 +251,24 @@ def test_the_first_token_is_never_hidden_and_padding_stays_padding() -> None:
 def test_rows_and_batches_hide_different_tokens() -> None:
     masks = hidden(0.5, rows=20)
     assert len({tuple(row.tolist()) for row in masks}) == 20
-    hide = training._hider(0.5, np.random.default_rng(1))
-    batch = collate([Row(tuple(range(1, 50)), (3,))], 0, "cpu")
-    assert not torch.equal(hide(batch).attention, hide(batch).attention)
+    draw = training._hiding(0.5, 1, np.random.default_rng(1))
+    rows = [Row(tuple(range(1, 50)), (3,))]
+    assert draw(rows)[0].seen != draw(rows)[0].seen
+
+
+def test_micro_batches_hide_one_after_the_other_and_padding_draws_too() -> None:
+    """What a row hides depends on the micro-batches that one process has, not on who works on it."""
+    rows = [Row((1, 2, 3), (4, 5)), Row((6,), (7,)), Row((8, 9), (10, 11, 12))]
+    drawn = training._hiding(0.5, 2, np.random.default_rng(3))(rows)
+    noise = torch.Generator().manual_seed(int(np.random.default_rng(3).integers(2**62)))
+    for part in (rows[:2], rows[2:]):
+        batch = collate(part, 0, "cpu")
+        ratio = torch.rand((len(part), 1), generator=noise) * 0.5
+        kept = torch.rand(batch.attention.shape, generator=noise) >= ratio
+        first = batch.attention.cumsum(1) == 1
+        expected = batch.attention * (kept | first).long()
+        assert torch.equal(training.hidden(batch, drawn[: len(part)]).attention, expected)
+        drawn = drawn[len(part) :]
 
 
 def test_hiding_changes_what_is_read_and_none_is_none_bit_by_bit() -> None:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 def unworkable(request: RunRequest) -> list[Problem]:
     """What cannot work although every value on its own is well formed."""
     problems = runtime.check(request.device, request.dtype, request.threads, request.engine)
+    problems += runtime.check_processes(request.training_processes, request.sharding, request.device)
     known = [registry.load("tasks", task) for task in request.tasks if task in registry.names("tasks")]
     for task in known:
         wrong = data.check(request.task_options, task)

@@ -75,6 +75,10 @@ class RunRequest:
     """what generates"""
     threads: int = field(default=0, metadata={"min": 0, "max": 1024})
     """CPU threads of a job; 0: by model size"""
+    training_processes: int = field(default=1, metadata={"min": 1, "max": 1024})
+    """processes that share each step of fine-tuning and reward models; on GPUs, one each"""
+    sharding: Literal["ddp", "fsdp"] = "ddp"
+    """what each of these holds of a model in training: all of it, or its share"""
     lora: int | None = field(default=None, metadata={"min": 0, "max": 1024})
     """rank of LoRA adapters; 0 trains all weights; default: by model size"""
     share: float | None = field(default=None, metadata={"above": 0, "below": 1})
@@ -146,6 +150,8 @@ _PLAIN = (
     "dtype",
     "engine",
     "threads",
+    "training_processes",
+    "sharding",
     "lora",
     "share",
     "tuned",

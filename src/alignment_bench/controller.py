@@ -185,6 +185,7 @@ class Controller:
     def dpo(self, policy: LogitPolicy, pairs: Sequence[Pair], settings: DPOSettings) -> LogitPolicy:
         """DPO, charged; how well its implicit reward orders the last tenth of what it saw is measured."""
         self._progress("dpo")
+        self._in_one_process("dpo")
         if not pairs:
             raise BenchError("there is nothing to prefer: every comparison was filtered away")
         trained, log, result = trl_jobs.dpo(self.work, policy, pairs, settings, self.seed)
@@ -199,6 +200,7 @@ class Controller:
     ) -> LogitPolicy:
         """KTO, charged; the margin of its implicit reward over the last tenth of the steps is measured."""
         self._progress("kto")
+        self._in_one_process("kto")
         trained, log, result = trl_jobs.kto(self.work, policy, rows, settings, self.seed)
         self._charge(result)
         good, bad = trl_jobs.at_end(log, "desirable"), trl_jobs.at_end(log, "undesirable")
@@ -246,6 +248,7 @@ class Controller:
     ) -> tuple[LogitPolicy, list[dict[str, float]]]:
         """PPO, charged; with the teacher as reward, every rollout is an act, authorised before the first."""
         self._progress("ppo")
+        self._in_one_process("ppo")
         if isinstance(reward, RewardModel):
             scorer, key = reward.score, reward.digest
         else:
@@ -275,6 +278,7 @@ class Controller:
         from alignment_bench.training.trl_rollouts import Judging
 
         self._progress(settings.algorithm)
+        self._in_one_process(settings.algorithm)
         if isinstance(reward, RewardModel):
             judging, key = Judging(score=reward.score), reward.digest
         else:
@@ -293,6 +297,11 @@ class Controller:
         )
         self._charge(result)
         return trained, log
+
+    def _in_one_process(self, training: str) -> None:
+        """A footnote where several were asked for and this kind of training has one."""
+        if self.work.runtime.processes > 1:
+            self.note(f"{training} trained in one process: training_processes is for fine-tuning and rewards")
 
     def copy(self, policy: LogitPolicy, stream: str) -> LogitPolicy:
         """A copy of the weights, charged (nothing)."""

@@ -29,6 +29,10 @@ class BadInput(BenchError):
         self.problems = tuple(problems)
         super().__init__("\n".join(str(problem) for problem in self.problems))
 
+    def __reduce__(self) -> tuple[type[BadInput], tuple[Sequence[Problem]]]:
+        """Errors travel between processes, and an exception is made again of its arguments."""
+        return type(self), (self.problems,)
+
 
 class OverBudget(BenchError):
     """A method asked for more feedback than its budget still pays for; nothing was charged. A row status."""

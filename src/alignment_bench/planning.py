@@ -108,6 +108,8 @@ def _setting(
         source.parameters,
         request.engine,
         request.trust,
+        request.training_processes,
+        request.sharding,
         elsewhere=request.launcher != "local",
     )
     return Setting(

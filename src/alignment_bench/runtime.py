@@ -22,6 +22,7 @@ DEVICES = ("auto", "cpu", "cuda")
 DTYPES = ("auto", "float32", "bfloat16")
 ENGINES = ("transformers", "vllm")
 NO_VLLM = "vllm is not installed: pip install 'alignment-bench[vllm]', in an environment of its own"
+SHARDINGS = ("ddp", "fsdp")
 TINY_PARAMETERS = 10_000_000
 """models below this size are `tiny` to the rules here"""
 
@@ -40,15 +41,25 @@ class Runtime:
     """what generates: `transformers`, or `vllm` on CUDA; scoring and training are transformers' always"""
     trust: bool = False
     """whether models may bring their own Python code or pickled weights"""
+    processes: int = 1
+    """processes that fine-tuning and reward models train in"""
+    sharding: str = "ddp"
+    """what each of several holds of a model in training: all of it (`ddp`), or its share (`fsdp`)"""
 
-    def keyed(self) -> dict[str, Any]:
-        """What goes into job keys: everything here that can change a number."""
+    def keyed(self, training: bool = True) -> dict[str, Any]:
+        """What goes into job keys: everything here that can change a number; without `training`, in jobs
+        that sample and score."""
         return {
             "device": self.device.partition(":")[0],
             "dtype": self.dtype,
             "engine": self.engine,
             "threads": self.threads,
+            **(self.processes_keyed() if training else {}),
         }
+
+    def processes_keyed(self) -> dict[str, Any]:
+        """How training is spread, in the keys of what it makes; empty for one process."""
+        return {"processes": [self.processes, self.sharding]} if self.processes > 1 else {}
 
     def sampling_dtype(self, parameters: int) -> str:
         """The precision, by torch's name, in which a model of that many parameters samples."""
@@ -64,21 +75,24 @@ def resolve(
     parameters: int = 0,
     engine: str = "transformers",
     trust: bool = False,
+    processes: int = 1,
+    sharding: str = "ddp",
     elsewhere: bool = False,
 ) -> Runtime:
     """The runtime for a model of `parameters` parameters. Raises BadInput with everything that is wrong.
 
     `elsewhere`: models will run on other machines, so a device that is asked for need not be on this one.
     """
-    problems = check(device, dtype, threads, engine)
+    problems = check(device, dtype, threads, engine) + check_processes(processes, sharding, device)
     if not problems and device != "cpu" and not (elsewhere and device != "auto"):
         device, missing = _pick(device)
-        problems += missing
+        problems += missing or _too_many(processes, device)
     if engine == "vllm" and not problems:
         problems += _without_vllm(device)
     if problems:
         raise BadInput(problems)
-    return Runtime(device, dtype, threads or default_threads(parameters), engine, trust)
+    spread = {"processes": processes, "sharding": sharding if processes > 1 else "ddp"}
+    return Runtime(device, dtype, threads or default_threads(parameters), engine, trust, **spread)
 
 
 def check(device: str, dtype: str, threads: int, engine: str = "transformers") -> list[Problem]:
@@ -115,6 +129,32 @@ def _without_vllm(device: str) -> list[Problem]:
 def absent(device: str) -> list[Problem]:
     """Why this machine cannot run models on the device, if it cannot."""
     return [] if device == "cpu" else _pick(device)[1]
+
+
+def check_processes(processes: int, sharding: str, device: str) -> list[Problem]:
+    """What is wrong with how training is to be spread, without looking at the machine."""
+    problems = []
+    if sharding not in SHARDINGS:
+        problems.append(Problem("sharding", f"{sharding!r} is unknown", f"use {' or '.join(SHARDINGS)}"))
+    if processes < 1:
+        problems.append(Problem("training_processes", f"{processes} is too few", "use 1 or more"))
+    if processes == 1 and sharding == "fsdp":
+        what = "fsdp shares a model out among several processes"
+        problems.append(Problem("sharding", what, "add training_processes=2 or more"))
+    if processes > 1 and device.startswith("cuda:"):
+        what = f"{processes} processes do not train on {device} alone"
+        problems.append(Problem("training_processes", what, "use device=cuda"))
+    return problems
+
+
+def _too_many(processes: int, device: str) -> list[Problem]:
+    """One process a GPU."""
+    import torch
+
+    if processes == 1 or device == "cpu" or processes <= (count := torch.cuda.device_count()):
+        return []
+    what = f"{processes} processes need a GPU each, and {count} are visible"
+    return [Problem("training_processes", what, f"use at most {count}")]
 
 
 def _pick(device: str) -> tuple[str, list[Problem]]:

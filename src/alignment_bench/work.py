@@ -15,7 +15,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from alignment_bench.completions import Completion, Decoding
-from alignment_bench.digests import derive_seed, digest, generator
+from alignment_bench.digests import derive_seed, digest
 from alignment_bench.incidents import collecting, tell
 from alignment_bench.job_keys import (
     CONDITIONED,
@@ -50,7 +50,7 @@ class Work:
         self.store = store
         self.runtime = runtime
         self._keyed = {
-            "runtime": runtime.keyed(),
+            "runtime": runtime.keyed(training=False),
             "rows": [batch_rows(parameters, p, runtime.device) for p in ("sample", "score")],
         }
 
@@ -114,24 +114,10 @@ class Work:
         frozen = None if reference is None else model_policy(reference)
 
         def work(place: Workplace) -> None:
-            from alignment_bench.models.loading import make_room
-            from alignment_bench.models.storage import save_policy
-            from alignment_bench.training.finetune import finetune
-            from alignment_bench.training.start import Start
+            from alignment_bench.training.orders import Supervised, carry_out
 
-            model = start.load_for_training(settings.lora_rank, seed)
             rows = training_rows(start, lessons, plain_texts)
-            known: Any = None
-            if frozen is not None and settings.lora_rank and frozen.digest == start.digest:
-                known = Start(model, start.fresh_adapter(settings.lora_rank))
-            elif frozen is not None:
-                known = frozen.scoring_model()
-            noise = generator("finetune", seed)
-            curve = finetune(model, rows, settings, noise, start.pad, start.device, objective, known)
-            save_policy(place.folder / "policy", model, parent=start)
-            dump_lines(place.folder / "log.jsonl", [{"step": i, "loss": x} for i, x in enumerate(curve)])
-            del model, known
-            make_room(start.n_parameters)
+            carry_out(Supervised(start, rows, settings, objective, frozen, seed), place, self.runtime)
 
         inputs = {
             "policy": policy.digest,
@@ -141,6 +127,7 @@ class Work:
             "reference": None if reference is None else reference.digest,
             "plain": digest(list(plain_texts)),
             "seed": seed,
+            **self.runtime.processes_keyed(),
         }
         result = self.run("finetune", inputs, work)
         return self.trained(result), result
@@ -159,12 +146,12 @@ class Work:
         start = model_policy(policy)
 
         def work(place: Workplace) -> None:
-            from alignment_bench.models.loading import make_room
-            from alignment_bench.training.reward import calibrated, fit_reward_model, split_pairs, write_card
+            from alignment_bench.training.orders import Rewarding, carry_out
+            from alignment_bench.training.reward import calibrated, pair_rows, split_pairs, write_card
 
             train, held_out = split_pairs(pairs, seed)
-            fit_reward_model(place.folder, start, train, kind, beta, settings, seed)
-            make_room(start.n_parameters)
+            order = Rewarding(start, pair_rows(start, train), kind, beta, settings, seed)
+            carry_out(order, place, self.runtime)
             card = RewardCard(kind, beta, 0.0, 1.0, len(train), ties_dropped, len(held_out), None)
             write_card(place.folder, card)
             write_card(place.folder, calibrated(RewardModel(place.folder, self.runtime), train, held_out))
@@ -177,6 +164,7 @@ class Work:
             "beta": beta,
             "settings": asdict(settings),
             "seed": seed,
+            **self.runtime.processes_keyed(),
         }
         result = self.run("reward_model", inputs, work)
         return RewardModel(result.folder, self.runtime), result

@@ -44,8 +44,9 @@ def crowded(crew: int, cells: Sequence[Cell]) -> str:
 def needs(cells: Sequence[Cell]) -> tuple[int, int]:
     """CPUs and GPUs that one worker needs for any of these cells."""
     runtimes = [cell.setting.runtime for cell in cells]
-    threads = max((runtime.threads for runtime in runtimes), default=1)
-    return threads, int(any(runtime.device != "cpu" for runtime in runtimes))
+    threads = max((runtime.threads * runtime.processes for runtime in runtimes), default=1)
+    gpus = [runtime.processes for runtime in runtimes if runtime.device != "cpu"]
+    return threads, max(gpus, default=0)
 
 
 def cores() -> int:
@@ -59,4 +60,5 @@ def _fitting(cell: Cell) -> int:
     if runtime.device != "cpu":
         return 1
     memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    return max(1, min(cores() // runtime.threads, int(memory / (LIBRARIES + COPIES * 4 * source.parameters))))
+    one = LIBRARIES + COPIES * 4 * source.parameters
+    return max(1, min(cores() // runtime.threads, int(memory / one)) // runtime.processes)

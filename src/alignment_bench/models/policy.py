@@ -7,6 +7,7 @@ adapter), or nowhere for the unaligned base itself. Models are loaded when first
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, Protocol, runtime_checkable
 
@@ -77,6 +78,15 @@ class ModelPolicy:
     def device(self) -> str:
         """Where its models run."""
         return self.runtime.device
+
+    def on(self, device: str) -> ModelPolicy:
+        """This policy, running on another device."""
+        if device == self.device:
+            return self
+        runtime = replace(self.runtime, device=device)
+        return ModelPolicy(
+            self.folder, self.source, self.weights, self.formatter, self.digest, runtime, self.stream
+        )
 
     @property
     def sample_rows(self) -> int:

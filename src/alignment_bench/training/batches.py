@@ -29,6 +29,8 @@ class Row:
     unlikely: bool = False
     reference: tuple[int, ...] | None = None
     plain: tuple[int, ...] = ()
+    seen: tuple[bool, ...] | None = None
+    """which of its tokens may be attended to; None: all"""
 
     @property
     def length(self) -> int:

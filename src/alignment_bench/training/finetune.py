@@ -16,6 +16,7 @@ from torch import Tensor
 
 from alignment_bench.ledger import Spend, forward_cost, report
 from alignment_bench.training.batches import Batch, Row, collate, completion_logits, token_logprobs
+from alignment_bench.training.crew import Crew
 from alignment_bench.training.optimise import optimise, precision
 from alignment_bench.training.settings import Objective, Settings
 
@@ -29,6 +30,7 @@ def finetune(
     device: str,
     objective: Objective | None = None,
     reference: Any = None,
+    crew: Crew | None = None,
 ) -> list[float]:
     """Trains `model` in place on the rows' completions; returns the loss in nats per token at every step.
 
@@ -44,12 +46,14 @@ def finetune(
             raise ValueError("a plain-text loss needs plain texts of two tokens or more")
         # Fewer texts than rows count more each, so that the weight means the same.
         plain_weight *= sum(len(row.completion) for row in rows) / beside
-    hide = _hider(objective.hidden_share, generator)
+    share, draw = objective.hidden_share, None
+    if share:
+        draw = _hiding(share, settings.micro_batch, generator)
     cost = forward_cost(sum(p.numel() for p in model.parameters()), 1)
 
     def loss(part: Sequence[Row]) -> tuple[Tensor, int]:
         batch = collate(part, pad, device)
-        logits = completion_logits(model, hide(batch))
+        logits = completion_logits(model, hidden(batch, part))
         terms = answer_terms(logits, batch, part)
         if objective.kl_coefficient:
             with torch.no_grad(), precision(settings.bf16, device):
@@ -61,7 +65,7 @@ def finetune(
             terms = terms - objective.entropy_coefficient * entropy(logits)
         total, tokens = terms.masked_fill(~batch.mask, 0.0).sum(), batch.tokens
         if plain_weight:
-            extra, read = plain_loss(model, part, pad, device)
+            extra, read = plain_loss(model, part, pad, device, always=crew is not None and crew.size > 1)
             total, tokens = total + plain_weight * extra, tokens + read
         return total, tokens
 
@@ -69,7 +73,7 @@ def finetune(
         return float(sum(len(row.completion) for row in part))
 
     lengths = [row.length for row in rows]
-    return optimise(model, rows, lengths, loss, weight, settings, generator, device)
+    return optimise(model, rows, lengths, loss, weight, settings, generator, device, crew=crew, draw=draw)
 
 
 def answer_terms(logits: Tensor, batch: Batch, rows: Sequence[Row]) -> Tensor:
@@ -98,12 +102,18 @@ def entropy(logits: Tensor) -> Tensor:
     return -(logprobs.exp() * logprobs).sum(-1)
 
 
-def plain_loss(model: Any, rows: Sequence[Row], pad: int, device: str) -> tuple[Tensor, int]:
+def plain_loss(
+    model: Any, rows: Sequence[Row], pad: int, device: str, always: bool = False
+) -> tuple[Tensor, int]:
     """Sum over rows of the mean loss per token of the row's plain text, times the row's completion length.
 
-    So that, divided by the completion tokens of a step, it is a mean loss per token of plain text.
+    So that, divided by the completion tokens of a step, it is a mean loss per token of plain text. With
+    `always` the model is called even where there is no text: processes that share one call it together.
     """
     kept = [row for row in rows if len(row.plain) > 1]
+    if not kept and always:
+        batch = collate([Row(rows[0].completion[:1], rows[0].completion[:1])], pad, device)
+        return 0.0 * token_logprobs(completion_logits(model, batch), batch).sum(), 0
     if not kept:
         return torch.zeros((), device=device), 0
     batch = collate([Row(row.plain[:1], row.plain[1:]) for row in kept], pad, device)
@@ -116,17 +126,39 @@ def _as_reference_reads(row: Row) -> Row:
     return row if row.reference is None else Row(row.reference, row.completion)
 
 
-def _hider(share: float, generator: np.random.Generator) -> Callable[[Batch], Batch]:
-    """A forgetful causal mask (Liu et al. 2022, arXiv 2210.13432), drawn anew for every micro-batch."""
-    if not share:
-        return lambda batch: batch
+def _hiding(
+    share: float, micro_batch: int, generator: np.random.Generator
+) -> Callable[[Sequence[Row]], Sequence[Row]]:
+    """A forgetful causal mask (Liu et al. 2022, arXiv 2210.13432) for every row of a step.
+
+    Drawn in the shapes of the micro-batches that one process has, whoever works on the rows.
+    """
     noise = torch.Generator().manual_seed(int(generator.integers(2**62)))
 
-    def hide(batch: Batch) -> Batch:
-        shape = batch.attention.shape
-        ratio = torch.rand((shape[0], 1), generator=noise) * share
-        kept = (torch.rand(shape, generator=noise) >= ratio).to(batch.attention.device)
-        first = batch.attention.cumsum(1) == 1
-        return replace(batch, attention=batch.attention * (kept | first).long())
+    def draw(rows: Sequence[Row]) -> Sequence[Row]:
+        found: list[Row] = []
+        for start in range(0, len(rows), micro_batch):
+            part = rows[start : start + micro_batch]
+            before = max(len(row.prompt) for row in part)
+            after = max(len(row.completion) for row in part)
+            ratio = torch.rand((len(part), 1), generator=noise) * share
+            kept = torch.rand((len(part), before + after), generator=noise) >= ratio
+            for row, line in zip(part, kept, strict=True):
+                own = line[before - len(row.prompt) : before + len(row.completion)]
+                found.append(replace(row, seen=tuple(own.tolist())))
+        return found
 
-    return hide
+    return draw
+
+
+def hidden(batch: Batch, rows: Sequence[Row]) -> Batch:
+    """The batch without attention to tokens that its rows may not see; the first is always seen."""
+    if all(row.seen is None for row in rows):
+        return batch
+    kept = torch.ones(batch.attention.shape, dtype=torch.bool)
+    for line, row in zip(kept, rows, strict=True):
+        if row.seen is not None:
+            start = batch.prompt_columns - len(row.prompt)
+            line[start : start + row.length] = torch.tensor(row.seen)
+    first = batch.attention.cumsum(1) == 1
+    return replace(batch, attention=batch.attention * (kept.to(first.device) | first).long())

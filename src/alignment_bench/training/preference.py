@@ -19,6 +19,7 @@ from torch.nn.functional import logsigmoid
 
 from alignment_bench.ledger import Spend, forward_cost, report
 from alignment_bench.training.batches import Batch, Row, collate, completion_logits, token_logprobs
+from alignment_bench.training.crew import Alone, Crew
 from alignment_bench.training.optimise import optimise, precision
 from alignment_bench.training.settings import Settings
 
@@ -33,21 +34,28 @@ class PairRow:
 
 @torch.no_grad()
 def sequence_logprobs(
-    model: Any, rows: Sequence[Row], micro_batch: int, bf16: bool, pad: int, device: str
+    model: Any,
+    rows: Sequence[Row],
+    micro_batch: int,
+    bf16: bool,
+    pad: int,
+    device: str,
+    crew: Crew | None = None,
 ) -> Tensor:
     """Summed log-probability of each row's completion, [rows], computed in length-sorted batches."""
+    crew = crew or Alone()
     out = torch.zeros(len(rows), device=device)
     parameters = sum(p.numel() for p in model.parameters())
     order = sorted(range(len(rows)), key=lambda i: rows[i].length)
     model.eval()
-    for start in range(0, len(order), micro_batch):
-        indices = order[start : start + micro_batch]
+    for indices, factor in crew.parts(order, micro_batch):
         batch = collate([rows[i] for i in indices], pad, device)
         with precision(bf16, device):
             logits = completion_logits(model, batch)
-        out[indices] = token_logprobs(logits, batch).sum(1)
-        report(Spend(tokens_scored=batch.tokens, flops=forward_cost(parameters, batch.tokens)))
-    return out
+        if factor:
+            out[indices] = token_logprobs(logits, batch).sum(1)
+            report(Spend(tokens_scored=batch.tokens, flops=forward_cost(parameters, batch.tokens)))
+    return out if crew.size == 1 else torch.tensor(crew.total(out.tolist()), device=device)
 
 
 def train_likelihood_ratio(
@@ -58,16 +66,17 @@ def train_likelihood_ratio(
     generator: np.random.Generator,
     pad: int,
     device: str,
+    crew: Crew | None = None,
 ) -> list[float]:
     """Trains `model` in place with the sigmoid DPO loss against its own start; the loss at every step.
 
     The reference's log-probabilities are computed once, before the first step.
     """
     chosen = sequence_logprobs(
-        model, [p.chosen for p in pairs], settings.micro_batch, settings.bf16, pad, device
+        model, [p.chosen for p in pairs], settings.micro_batch, settings.bf16, pad, device, crew
     )
     rejected = sequence_logprobs(
-        model, [p.rejected for p in pairs], settings.micro_batch, settings.bf16, pad, device
+        model, [p.rejected for p in pairs], settings.micro_batch, settings.bf16, pad, device, crew
     )
     margins = (chosen - rejected).tolist()
     items = list(zip(pairs, margins, strict=True))
@@ -81,7 +90,7 @@ def train_likelihood_ratio(
 
     lengths = [max(p.chosen.length, p.rejected.length) for p in pairs]
     return optimise(
-        model, items, lengths, loss, lambda part: float(len(part)), settings, generator, device, 2
+        model, items, lengths, loss, lambda part: float(len(part)), settings, generator, device, 2, crew
     )
 
 
@@ -118,24 +127,35 @@ class ScalarHead(torch.nn.Module):
 
     def last(self, batch: Batch) -> Tensor:
         """The head's output at each row's last completion token, [B]: the reward of the completion."""
-        index = (batch.mask.sum(1) - 1).clamp(min=0).unsqueeze(1)
-        return self.forward(batch).gather(1, index).squeeze(1)
+        return _at_end(self.forward(batch), batch)
+
+
+def _at_end(values: Tensor, batch: Batch) -> Tensor:
+    """Of values [B, C], those at each row's last completion token, [B]."""
+    index = (batch.mask.sum(1) - 1).clamp(min=0).unsqueeze(1)
+    return values.gather(1, index).squeeze(1)
 
 
 def train_scalar_head(
-    head: ScalarHead,
+    head: Any,
     pairs: Sequence[PairRow],
     settings: Settings,
     generator: np.random.Generator,
     pad: int,
     device: str,
+    crew: Crew | None = None,
 ) -> list[float]:
-    """Trains trunk and head in place on -log sigmoid(r(chosen) - r(rejected)); the loss at every step."""
+    """Trains trunk and head in place on -log sigmoid(r(chosen) - r(rejected)); the loss at every step.
+
+    `head` is a ScalarHead, or what the crew has made of it.
+    """
 
     def loss(part: Sequence[PairRow]) -> tuple[Tensor, int]:
         batch = _both([(pair, 0.0) for pair in part], pad, device)
-        rewards = head.last(batch)
+        rewards = _at_end(head(batch), batch)
         return -logsigmoid(rewards[: len(part)] - rewards[len(part) :]).sum(), batch.tokens
 
     lengths = [max(p.chosen.length, p.rejected.length) for p in pairs]
-    return optimise(head, pairs, lengths, loss, lambda part: float(len(part)), settings, generator, device, 2)
+    return optimise(
+        head, pairs, lengths, loss, lambda part: float(len(part)), settings, generator, device, 2, crew
+    )

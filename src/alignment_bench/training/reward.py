@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import statistics
 from collections.abc import Sequence
 from dataclasses import asdict, replace
@@ -11,17 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from alignment_bench.completions import Completion
-from alignment_bench.digests import derive_seed, generator
+from alignment_bench.digests import generator
 from alignment_bench.prompts import Prompt
 from alignment_bench.reward_models import Kind, RewardCard, RewardModel
 from alignment_bench.training.batches import Row
-from alignment_bench.training.preference import (
-    PairRow,
-    ScalarHead,
-    train_likelihood_ratio,
-    train_scalar_head,
-)
-from alignment_bench.training.scalar import save_head
+from alignment_bench.training.preference import PairRow
 from alignment_bench.training.settings import Settings
 
 if TYPE_CHECKING:
@@ -50,20 +43,11 @@ def fit_reward_model(
     settings: Settings,
     seed: int,
 ) -> None:
-    """Trains and saves the weights of a reward model."""
-    from alignment_bench.models.storage import save_policy
+    """Trains and saves the weights of a reward model, in this process."""
+    from alignment_bench.training.crew import Alone
+    from alignment_bench.training.orders import Rewarding
 
-    model = start.load_for_training(settings.lora_rank, seed)
-    noise = generator("reward model", seed)
-    rows = pair_rows(start, pairs)
-    if kind == "likelihood_ratio":
-        train_likelihood_ratio(model, rows, beta, settings, noise, start.pad, start.device)
-        shutil.copytree(start.folder, folder / "reference")
-    else:
-        head = ScalarHead(model, derive_seed("scalar head", seed))
-        train_scalar_head(head, rows, settings, noise, start.pad, start.device)
-        save_head(head, folder / "head.safetensors")
-    save_policy(folder / "policy", model, parent=start)
+    Rewarding(start, pair_rows(start, pairs), kind, beta, settings, seed).fit(folder, Alone())
 
 
 def calibrated(model: RewardModel, train: Sequence[Pair], held_out: Sequence[Pair]) -> RewardCard:

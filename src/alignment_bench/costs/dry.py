@@ -136,7 +136,7 @@ class DryWork(Work):
     def run(self, kind: str, inputs: dict[str, Any], work: Doing) -> JobResult:
         """The job, or what stands in for it."""
         doing, self._instead = self._instead or work, None
-        return super().run(kind, inputs, doing)  # type: ignore[arg-type]  # a stand-in says what it spent
+        return super().run(kind, inputs, doing)
 
     def training(
         self,

@@ -110,9 +110,11 @@ class Together:
 
     def resume(self, model: Any, optimiser: torch.optim.Optimizer) -> list[float]:
         """Takes up the checkpoint; the first process reports what it had cost them all."""
-        if not self.file.exists():
-            return []
         first = self.rank == 0
+        said: list[Any] = [first and self.file.exists()]  # one looks for all
+        dist.broadcast_object_list(said, src=0)
+        if not said[0]:
+            return []
         if self.sharding == "ddp":
             return restore(self.file, unwrapped(self.accelerator, model), optimiser, paid=first)
         state = torch.load(self.file, weights_only=True, map_location="cpu", mmap=True)

@@ -91,8 +91,7 @@ def resolve(
         problems += _without_vllm(device)
     if problems:
         raise BadInput(problems)
-    spread = {"processes": processes, "sharding": sharding if processes > 1 else "ddp"}
-    return Runtime(device, dtype, threads or default_threads(parameters), engine, trust, **spread)
+    return Runtime(device, dtype, threads or default_threads(parameters), engine, trust, processes, sharding)
 
 
 def check(device: str, dtype: str, threads: int, engine: str = "transformers") -> list[Problem]:

@@ -46,9 +46,9 @@ def finetune(
             raise ValueError("a plain-text loss needs plain texts of two tokens or more")
         # Fewer texts than rows count more each, so that the weight means the same.
         plain_weight *= sum(len(row.completion) for row in rows) / beside
-    share, draw = objective.hidden_share, None
-    if share:
-        draw = _hiding(share, settings.micro_batch, generator)
+    draw: Callable[[Sequence[Row]], Sequence[Row]] | None = None
+    if objective.hidden_share:
+        draw = _hiding(objective.hidden_share, settings.micro_batch, generator)
     cost = forward_cost(sum(p.numel() for p in model.parameters()), 1)
 
     def loss(part: Sequence[Row]) -> tuple[Tensor, int]:

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from functools import reduce
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
 import torch
 import torch.distributed as dist
@@ -25,13 +25,12 @@ from alignment_bench.ledger import Spend, report
 from alignment_bench.training.crew import FILE, Clock, restore, save, write
 
 Item = TypeVar("Item")
-Sharding = Literal["ddp", "fsdp"]
 
 
 class Together:
     """One of several processes on one machine."""
 
-    def __init__(self, accelerator: Any, sharding: Sharding, partial: Path, seconds: float) -> None:
+    def __init__(self, accelerator: Any, sharding: str, partial: Path, seconds: float) -> None:
         """`accelerator` has joined the processes; checkpoints lie in `partial`, at least `seconds` apart."""
         self.accelerator = accelerator
         self.sharding = sharding
@@ -194,7 +193,7 @@ def sharding_plugin(model: Any) -> Any:
     )
 
 
-def joined(device: str, sharding: Sharding, partial: Path, seconds: float, patience: float) -> Together:
+def joined(device: str, sharding: str, partial: Path, seconds: float, patience: float) -> Together:
     """This process's place among the processes that its environment names (torch elastic sets it)."""
     from datetime import timedelta
 

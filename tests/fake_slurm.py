@@ -58,8 +58,12 @@ def srun(folder: Path, *words: str) -> None:
     files = {}
     for flag in ("--output", "--error"):
         pattern = options[options.index(flag) + 1]
-        element = f"{os.environ['SLURM_ARRAY_JOB_ID']}_{os.environ['SLURM_ARRAY_TASK_ID']}"
-        path = pattern.replace("%A_%a", element).replace("%j", os.environ["SLURM_JOB_ID"]).replace("%t", "0")
+        element = [os.environ.get(f"SLURM_ARRAY_{one}_ID", "") for one in ("JOB", "TASK")]
+        path = (
+            pattern.replace("%A_%a", "_".join(element))
+            .replace("%j", os.environ["SLURM_JOB_ID"])
+            .replace("%t", "0")
+        )
         Path(path).parent.mkdir(parents=True, exist_ok=True)
         files[flag] = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     sys.exit(subprocess.run(command, stdout=files["--output"], stderr=files["--error"]).returncode)

@@ -8,14 +8,13 @@ import os
 import shutil
 import subprocess
 import sys
-import time
 from pathlib import Path
-from types import ModuleType, SimpleNamespace
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from alignment_bench import launchers, results
+from alignment_bench import cli, launchers, results
 from alignment_bench.config import KEYS, parse
 from alignment_bench.errors import BadInput, BenchError
 from alignment_bench.launchers import slurm
@@ -137,13 +136,65 @@ def test_every_launcher_is_found() -> None:
         assert launchers.named(name).crew  # type: ignore[arg-type]
 
 
+def helper(name: str) -> Any:
+    """A module of this folder."""
+    found = importlib.util.spec_from_file_location(name, Path(__file__).with_name(f"{name}.py"))
+    assert found is not None and found.loader is not None
+    module = importlib.util.module_from_spec(found)
+    sys.modules[name] = module
+    found.loader.exec_module(module)
+    return module
+
+
+def test_rays_actors_give_the_same_rows_and_are_replaced(
+    small_tldr: Any, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    fake = helper("fake_ray").FakeRay(doomed={2}).install(monkeypatch)
+    methods, options = "sft,base_copy", ("threads=1", "evaluators=quality,length")
+    rows = small_tldr.run(methods, *options, "launcher=ray", "workers=2", "quiet=false")
+    assert fake.started["address"] == "local" and not fake.up
+    assert [one["num_cpus"] for one in fake.asked] == [1, 1, 1], "one more than two, for the one that died"
+    assert {one["num_gpus"] for one in fake.asked} == {0}
+    said = capfd.readouterr().err
+    assert "by up to 2 Ray actors of 1 CPU(s) each" in said and "it is done again, try 2 of 3" in said
+    found = small_tldr.records()
+    assert {r.status for r in found.values()} == {"ok"}
+    assert sum(f"{SURVIVED}was killed or crashed" in r.notes for r in found.values()) == 1
+    alone = small_tldr.results.with_name("alone")
+    assert small_tldr.run(methods, *options, "workers=1", f"results={alone}") == rows
+    for cell in (r.digest for r in found.values()):
+        folders = (results.cell_folder(root, cell) for root in (small_tldr.results, alone))
+        first, second = ([(f / n).read_bytes() for n in ("scores.json", "samples.jsonl")] for f in folders)
+        assert first == second
+    (run,) = (json.loads(path.read_text()) for path in small_tldr.results.glob("runs/*.json"))
+    assert run["request"]["launcher"] == "ray" and run["request"]["processes"] == 2
+
+
+def test_a_cell_that_no_actor_survives_fails_alone(small_tldr: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    helper("fake_ray").FakeRay(doomed={1, 2}).install(monkeypatch)
+    small_tldr.run("base_copy", "evaluators=length", "launcher=ray", "workers=1", "retries=1", code=1)
+    found = small_tldr.records()
+    assert sorted(r.status for r in found.values()) == ["failed", "ok"]
+    (failed,) = (r for r in found.values() if r.status == "failed")
+    assert failed.reason.endswith(
+        "was killed or crashed (2 times): most likely for want of memory, try fewer workers="
+    )
+
+
+def test_no_cluster_at_the_address(
+    small_tldr: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fake = helper("fake_ray").FakeRay(doomed=set()).install(monkeypatch)
+    fake.unreachable = True
+    assert cli.main(["run", *small_tldr.argv("sft", "launcher=ray", "address=127.0.0.1:1")]) == 2
+    said = capsys.readouterr().err
+    assert "address: no Ray cluster answers at 127.0.0.1:1: nobody is there (start one" in said
+
+
 @pytest.fixture
 def fake_slurm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder of what Slurm's commands, which are on the PATH now, do and note."""
-    found = importlib.util.spec_from_file_location("fake_slurm", Path(__file__).with_name("fake_slurm.py"))
-    assert found is not None and found.loader is not None
-    module: ModuleType = importlib.util.module_from_spec(found)
-    found.loader.exec_module(module)
+    module = helper("fake_slurm")
     monkeypatch.setenv("PATH", f"{module.install(tmp_path / 'slurm')}{os.pathsep}{os.environ['PATH']}")
     return tmp_path / "slurm"
 
@@ -209,15 +260,3 @@ def test_the_same_table_whoever_is_killed(name: str, tmp_path: Path) -> None:
     assert summary["workers killed"] >= 1 and summary["jobs done twice"] == 0
     (run, *_) = (json.loads(path.read_text()) for path in (tmp_path / name).glob("runs/*.json"))
     assert run["request"]["launcher"] == name and run["request"]["processes"] == 2
-
-
-@pytest.mark.slow
-def test_ray_without_a_cluster_is_one_line(small_tldr: Any, capsys: pytest.CaptureFixture[str]) -> None:
-    pytest.importorskip("ray")
-    from alignment_bench import cli
-
-    started = time.monotonic()
-    assert cli.main(["run", *small_tldr.argv("sft", "launcher=ray", "address=127.0.0.1:1")]) == 2
-    said = capsys.readouterr().err
-    assert "address: no Ray cluster answers at 127.0.0.1:1" in said and "leave address out" in said
-    assert results.read_all(small_tldr.results) == ([], []), time.monotonic() - started

@@ -261,7 +261,7 @@ def test_nobody_outlives_the_run(number: signal.Signals, small_tldr: Any) -> Non
     driver = [sys.executable, "-c", DRIVER, str(Path(__file__).parent), *argv]
     run = subprocess.Popen(driver, stderr=subprocess.PIPE, text=True)
     log = small_tldr.results / "jobs" / "done.jsonl"
-    wait_for(lambda: (log.exists() and len(log.read_text().splitlines()) >= 3) or run.poll() is not None, 120)
+    wait_for(lambda: (log.exists() and len(log.read_text().splitlines()) >= 3) or run.poll() is not None, 600)
     assert run.poll() is None, run.communicate()
     crew = children(run.pid)
     assert len(crew) >= 2

@@ -17,7 +17,7 @@ from pathlib import Path
 from measuring import Claim, Comparison, Figure, script, straight_line
 from together import Done, median, run
 
-LABEL = "ppo:iterations=6,kl_coefficient={value}"
+LABEL = "ppo:iterations=6:kl_coefficient={value}"
 VALUES = (0.05, 0.06, 0.07, 0.08, 0.09, 0.1, 0.11, 0.12)
 WORDS = ("task=tldr", "budget=smoke", "workers=1", "tuned=none")
 RESIDUAL, GROWTH = "<= 10", "<= 10"

@@ -162,3 +162,57 @@ def test_numbers_are_written_with_three_digits() -> None:
     written = [number(one) for one in (0.0, 1234.5, 12.34, 0.01234, 1.2e-6, -0.5)]
     assert written == ["0", "1,234", "12.3", "0.0123", "1.2e-06", "-0.5"]
     assert spread(figure(1.0, 2.0, 4.0)) == "2 [1, 4]" and spread(figure(2.0)) == "2"
+
+
+STUB = """
+import sys
+sys.path.insert(0, {perf!r})
+from measuring import Claim, Comparison, Figure, script
+
+def compare(options):
+    if options["fate"] == "breaks":
+        raise RuntimeError("no")
+    if options["fate"] == "skipped":
+        return Comparison(options["name"], "Stub", "", skipped="it lacks something")
+    values = tuple(float(one) for one in range(1, int(options["repeats"]) + 1))
+    claim = Claim(Figure("what it promises", "x", values), options["wanted"])
+    return Comparison(options["name"], "Stub", "Nothing is compared.", claims=[claim])
+
+sys.exit(script(compare, fate="runs", name="stub", wanted=">= 2"))
+"""
+
+
+def test_the_command_keeps_what_each_comparison_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One that breaks off does not stop the others, a skipped one forgets nothing, a miss is said."""
+    import compare
+
+    (tmp_path / "stub.py").write_text(STUB.format(perf=str(PERF)), "utf-8")
+    monkeypatch.setattr(compare, "HERE", tmp_path)
+    monkeypatch.setattr(compare, "DOCS", tmp_path)
+    monkeypatch.setattr(compare, "STORED", tmp_path / "performance")
+    words = {
+        "bad": ("stub.py", "name=bad", "fate=breaks"),
+        "good": ("stub.py", "name=good"),
+        "none": ("stub.py", "name=none", "fate=skipped"),
+    }
+    monkeypatch.setattr(compare, "COMMANDS", words)
+    assert compare.main(["repeats=3"]) == 1
+    assert "BROKE OFF bad" in capsys.readouterr().out
+    assert [one.name for one in compare.everything()] == ["good", "none"]
+    page = (tmp_path / "performance.md").read_text("utf-8")
+    assert (
+        "| Stub | what it promises | 2 [1, 3] x | at least 2 | met |" in page and "it lacks something" in page
+    )
+
+    words["good"] = ("stub.py", "name=good", "fate=skipped")
+    assert compare.main(["only=good", "repeats=3"]) == 0
+    assert [len(one.claims) for one in compare.everything()] == [1, 0]
+
+    words["none"] = ("stub.py", "name=none", "wanted=<= 1")
+    words.pop("bad")
+    assert compare.main(["missing=true", "repeats=3"]) == 1
+    assert "MISSED what it promises: 2 x, wanted <= 1" in capsys.readouterr().out
+    with pytest.raises(SystemExit, match="else is no comparison, there are good, none"):
+        compare.main(["only=else"])

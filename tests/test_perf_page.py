@@ -216,3 +216,54 @@ def test_the_command_keeps_what_each_comparison_found(
     assert "MISSED what it promises: 2 x, wanted <= 1" in capsys.readouterr().out
     with pytest.raises(SystemExit, match="else is no comparison, there are good, none"):
         compare.main(["only=else"])
+
+
+def world(cost: float) -> Any:
+    """A `run` without a run: a base and a reward model of 10 CPU seconds a seed, `cost` for every label."""
+    from measuring import Took
+    from together import Done
+
+    def run(results: Path, *words: str) -> Done:
+        given = dict(word.split("=", 1) for word in words)
+        jobs: dict[str, float] = {}
+        for seed in given.get("seeds", "0").split(","):
+            jobs |= {f"base {seed}": 4.0, f"reward {seed}": 6.0}
+            jobs |= {f"{label} {seed}": cost for label in given["methods"].split(",")}
+        return Done(Took(5.0 + sum(jobs.values()), 9.0, 1.5e9), jobs, dict.fromkeys(jobs, "kind"), 0)
+
+    return run
+
+
+def test_together_and_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    import together
+
+    monkeypatch.setattr(together, "run", world(2.0))
+    found = together.compare({"methods": "a,b,c", "budget": "small", "repeats": "5", "apart": "1"})
+    assert [claim.figure.median for claim in found.claims] == [
+        9.0,
+        1.5,
+        pytest.approx(100 * 5 / 16),
+        pytest.approx(3 * 17 / 21),
+    ]
+    assert [claim.met for claim in found.claims] == [True, True, False, None]
+    (table,) = found.tables
+    assert table["rows"][0] == ["`a`: its own work", 1, 2.0]
+    assert table["rows"][3:] == [
+        ["jobs that several need, each once", 2, 10.0],
+        ["everything else: imports, plan, files, table", "", 5.0],
+        ["the whole run", 5, 21.0],
+    ]
+    (note,) = found.notes
+    assert note.startswith("0 jobs were done twice") and note.endswith("the same jobs between them.")
+
+
+def test_cost_by_methods_and_seeds(monkeypatch: pytest.MonkeyPatch) -> None:
+    import scaling
+
+    monkeypatch.setattr(scaling, "run", world(3.0))
+    found = scaling.compare({"methods": "1,2,4,8", "seeds": "1,2,4", "repeats": "2"})
+    assert [claim.figure.median for claim in found.claims] == pytest.approx([0, 0, 0], abs=1e-6)
+    assert all(claim.met for claim in found.claims)
+    by_methods, by_seeds, shared = found.tables
+    assert "15.0 + 3.00 x methods" in by_methods["title"] and "5.0 + 16.00 x seeds" in by_seeds["title"]
+    assert shared["rows"] == [[1, 10.0], [2, 10.0], [4, 10.0], [8, 10.0]]

@@ -222,7 +222,7 @@ def rows_of(completions: Sequence[Completion]) -> Pool:
 def _borrowed(pool: Pool, prompt: Prompt, n: int, decoding: Decoding, seed: int) -> list[Completion]:
     """`n` completions of one row, different ones as long as it has them; cut where the limit is shorter."""
     row = pool[_place(prompt.id) % len(pool)]
-    first = _place(seed, prompt.slots)
+    first = _place(seed, prompt.id, prompt.slots)
     return [_cut(row[(first + k) % len(row)], decoding.max_tokens) for k in range(n)]
 
 

@@ -19,6 +19,7 @@ import pytest
 from alignment_bench import cli, locks, results
 from alignment_bench.digests import digest
 from alignment_bench.jobs import JobStore, Workplace
+from alignment_bench.provenance import files
 from alignment_bench.provenance.verify import verify
 from alignment_bench.storekeeping import garbage, links
 
@@ -109,6 +110,10 @@ def test_everything_that_was_stored_is_named(root: Path, capsys: pytest.CaptureF
     named = {key for one in stored.cells.values() for key in one.named}
     inside = [key for kind, key in stored.jobs if kind == "ask" and key not in named]
     assert inside, "the training's own questions are behind no cell's list"
+    found = files.look(root)
+    ppo = next(record for record in found.records if record.label.startswith("ppo"))
+    behind = files.files_of(root, ppo, found)
+    assert all(f"jobs/ask/{key}/records.jsonl" in behind for key in inside)
 
 
 def test_it_says_before_it_takes(root: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -37,8 +37,6 @@ class Found:
     """files of older versions, parts of which nothing vouches for"""
     jobs: dict[tuple[str, str], Mapping[str, Any]] = field(default_factory=dict)
     """(kind, key) of every sound job, and what its job.json says"""
-    answered: dict[tuple[str, int], list[str]] = field(default_factory=dict)
-    """(who was asked on which channel, seed) to the keys of the jobs that hold the answers"""
     checked: set[str] = field(default_factory=set)
     """files that were compared with their digest, relative to the folder"""
 
@@ -100,11 +98,16 @@ def files_of(root: Path, record: CellRecord, found: Found) -> list[str]:
     paths = [folder / name for name in (RUN, "scores.json", "samples.jsonl")]
     scored = score_jobs(record, found.jobs)
     keys = {*jobs_of(record), *(("score", key) for key in scored)}
-    keys |= {("ask", one) for kind, key in keys for one in _asked_inside(found, kind, key, record.seed)}
     for key in scored:  # what was compared with base rests on base's answers too
         keys |= {
             ("sample", one) for one in found.jobs["score", key]["inputs"].get("base_samples", {}).values()
         }
+    ahead = list(keys)
+    while ahead:  # and what those asked for while they ran, as a training its teacher
+        job = found.jobs.get(ahead.pop(), {})
+        asked = {(kind, key) for kind, _, key in (one.partition("/") for one in job.get("asked", ()))}
+        ahead += asked - keys
+        keys |= asked
     for kind, key in keys:
         if job := found.jobs.get((kind, key)):
             place = root / "jobs" / kind / key
@@ -113,17 +116,6 @@ def files_of(root: Path, record: CellRecord, found: Found) -> list[str]:
         paths += [path for path in base.iterdir() if path.is_file()]
     paths += _audits_of(root, record)
     return sorted(str(path.relative_to(root)) for path in paths)
-
-
-def _asked_inside(found: Found, kind: str, key: str, seed: int) -> Sequence[str]:
-    """Jobs that hold what the teacher answered inside a training that it was the reward of.
-
-    The training names its teacher, not each question: these are all answers of that teacher on that channel
-    with that seed, the questions of another training with the same teacher and seed among them.
-    """
-    inputs = found.jobs.get((kind, key), {}).get("inputs", {}).get("inputs", {})
-    who = (inputs[name] for name in ("reward", "judging") if name in inputs)
-    return [one for each in who for one in found.answered.get((str(each), seed), ())]
 
 
 def _audits_of(root: Path, record: CellRecord) -> Iterable[Path]:
@@ -187,11 +179,6 @@ def _job(root: Path, folder: Path, found: Found) -> None:
     found.checked.add(str(path.relative_to(root)))
     if sound:
         found.jobs[folder.parent.name, folder.name] = job
-        if folder.parent.name == "ask":
-            asked = job["inputs"]
-            paid = (asked.get("price") or [None])[0]
-            who = digest([*(asked.get(name) for name in ("channel", "teacher", "data")), paid])
-            found.answered.setdefault((who, asked.get("seed")), []).append(folder.name)
 
 
 def _base(root: Path, folder: Path, found: Found) -> None:

@@ -39,9 +39,8 @@ behind the numbers
   task= methods= model= data= world= budget= teacher= judge= seeds=
                  keep only what has one of these values
 
-Behind a training that a teacher rewarded the manifest lists all that this teacher answered with that seed. It
-does not list what a language model was sent for a teacher's or a judge's answer; bench verify checks that
-where it is stored, and the answers and scores that were made of it are listed.
+Where jobs were done by older versions, the manifest does not list what a teacher answered inside a training
+or a judge when it was asked; bench verify checks those answers where they are stored.
 Exit code: 1 where a stored file is damaged; everything else is written all the same.
 """
 HELPS = {"verify": VERIFY_HELP, "paper": PAPER_HELP}

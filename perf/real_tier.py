@@ -29,6 +29,7 @@ CONTRASTS = (
     ("best_of_n:n=6", "ilf"),
 )
 """pairs beside those with base: does right feedback beat none, and that of others; is it selection alone"""
+SAME = "not told apart"
 HEAD = """\
 # A small real model on real posts
 
@@ -77,6 +78,7 @@ def measured(block: comparison.Block) -> dict[str, Any]:
     return {
         "schema": 1,
         "caption": list(block.lines[0].cells[0].captions),
+        "commits": sorted({str(cell.code.get("commit")) for line in block.lines for cell in line.cells}),
         "columns": [dataclasses.asdict(column) for column in block.columns],
         "base": {
             metric: float(of["base"].values.mean()) for metric, of in block.scores.items() if "base" in of
@@ -105,13 +107,28 @@ def number(value: dict[str, Any]) -> str:
 def told(value: dict[str, Any]) -> str:
     """What an interval says in a word."""
     if value["low"] is None or value["low"] <= 0 <= value["high"]:
-        return "not told apart"
+        return SAME
     return "higher" if value["low"] > 0 else "lower"
+
+
+def in_short(rows: list[dict[str, Any]]) -> list[str]:
+    """One line a pair of methods: the metrics in which they are told apart, those over folds in bold."""
+    lines = []
+    for first, than in dict.fromkeys((row["method"], row["than"]) for row in rows):
+        words = []
+        for row in rows:
+            if (row["method"], row["than"]) == (first, than) and (word := told(row["posts"])) != SAME:
+                name = f"{row['metric']} {word}"
+                words.append(name if told(row["folds"]) == SAME else f"**{name}**")
+        lines.append(f"- `{first}` against `{than}`: {', '.join(words) or 'nothing told apart'}")
+    return lines
 
 
 def page(found: dict[str, Any]) -> str:
     """The page of what `measured` gives."""
-    parts = [HEAD, *(f"- {line}" for line in found["caption"]), ""]
+    made = f"cells of {', '.join(found['commits'])}"
+    parts = [HEAD, *(f"- {line}" for line in (*found["caption"], made)), ""]
+    parts += ["## In short (over posts; bold: over folds too)\n", *in_short(found["rows"]), ""]
     for column in found["columns"]:
         rows = [row for row in found["rows"] if row["metric"] == column["name"]]
         if not rows:

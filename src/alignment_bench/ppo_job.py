@@ -67,6 +67,7 @@ def ppo(
                 decoding=decoding,
                 seed=derive_seed("ppo", seed, iteration),
             )
+            make_room(start.n_parameters)  # the sampler's copy and cache go before the reward model comes
             rows = {prompt.id: iter(row) for prompt, row in zip(distinct, lists, strict=True)}
             completions = [next(rows[prompt.id]) for prompt in chosen]
             scores = reward(chosen, completions)

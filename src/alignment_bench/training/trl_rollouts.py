@@ -115,6 +115,7 @@ class Rollouts:
             seed=derive_seed("online", self._seed, step),
         )
         model.train()
+        make_room(self.start.n_parameters)  # the sampler's copy and cache go before the reward model comes
         fresh = {prompt.id: iter(row) for prompt, row in zip(distinct, lists, strict=True)}
         groups = [[next(fresh[prompt.id]) for _ in range(settings.group)] for prompt in chosen]
         self._step = step

@@ -104,8 +104,8 @@ def files_of(root: Path, record: CellRecord, found: Found) -> list[str]:
         }
     ahead = list(keys)
     while ahead:  # and what those asked for while they ran, as a training its teacher
-        job = found.jobs.get(ahead.pop(), {})
-        asked = {(kind, key) for kind, _, key in (one.partition("/") for one in job.get("asked", ()))}
+        asking = found.jobs.get(ahead.pop(), {})
+        asked = {(kind, key) for kind, _, key in (one.partition("/") for one in asking.get("asked", ()))}
         ahead += asked - keys
         keys |= asked
     for kind, key in keys:

@@ -98,18 +98,18 @@ def _note(lines: list[PricedLine], factor: float) -> str:
 
 
 def _seconds(line: Line) -> tuple[float, float]:
-    """Annotator seconds a seed, at the listed prices, and how many of them were at assumed ones."""
+    """Annotator seconds a training, at the listed prices, and how many of them were at assumed ones."""
     prices = human_prices()
     cells = [cell for cell in line.cells if cell.seed in line.seeds]
-    seeds = max(len({cell.seed for cell in cells}), 1)
-    listed = sum(float(cell.spend.get("annotator_seconds", 0.0)) for cell in cells) / seeds
+    trainings = max(len(cells), 1)
+    listed = sum(float(cell.spend.get("annotator_seconds", 0.0)) for cell in cells) / trainings
     assumed = sum(
         price.seconds * float(cell.spend.get("acts", {}).get(channel, 0))
         for cell in cells
         for channel, price in prices.items()
         if price.assumed
     )
-    return listed, min(assumed / seeds, listed)
+    return listed, min(assumed / trainings, listed)
 
 
 def _spent_of_budget(line: Line, factor: float) -> float:

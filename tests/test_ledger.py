@@ -47,13 +47,14 @@ class Tally:
 
 def counting(tally: Tally, monkeypatch: pytest.MonkeyPatch) -> None:
     """Counts tokens at the lowest level: what comes out of sampling, what goes into scoring and training."""
+    from alignment_bench.models import drawing
     from alignment_bench.training import optimise, ppo
 
-    generate, logprobs = ModelPolicy.generate_with, ModelPolicy.logprobs
+    draw, logprobs = drawing.draw, ModelPolicy.logprobs
     optimiser, ppo_step = optimise.optimise, ppo.step
 
-    def generate_with(self: Any, *args: Any, **kwargs: Any) -> Any:
-        lists = generate(self, *args, **kwargs)
+    def counted_draw(*args: Any, **kwargs: Any) -> Any:
+        lists = draw(*args, **kwargs)
         tally.generated += sum(len(c.tokens) for row in lists for c in row)
         return lists
 
@@ -63,16 +64,16 @@ def counting(tally: Tally, monkeypatch: pytest.MonkeyPatch) -> None:
         return rows
 
     def counted_optimise(
-        model: Any, items: Any, lengths: Any, loss: Any, weight: Any, settings: Any, *rest: Any
+        model: Any, items: Any, lengths: Any, loss: Any, weight: Any, settings: Any, *rest: Any, **named: Any
     ) -> Any:
         tally.trained += settings.epochs * sum(row.length for item in items for row in rows_of(item))
-        return optimiser(model, items, lengths, loss, weight, settings, *rest)
+        return optimiser(model, items, lengths, loss, weight, settings, *rest, **named)
 
     def counted_step(actor: Any, optimiser: Any, part: Any) -> Any:
         tally.trained += sum(int(e.batch.attention.sum()) for e in part)
         return ppo_step(actor, optimiser, part)
 
-    monkeypatch.setattr(ModelPolicy, "generate_with", generate_with)
+    monkeypatch.setattr(drawing, "draw", counted_draw)
     monkeypatch.setattr(ModelPolicy, "logprobs", counted_logprobs)
     for module in ("finetune", "preference"):
         monkeypatch.setattr(f"alignment_bench.training.{module}.optimise", counted_optimise)

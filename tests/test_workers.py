@@ -80,8 +80,10 @@ def test_base_comes_first_and_helpers_begin_at_the_end() -> None:
     assert taken(turns(a=1, b=1, c=4), 0, 1, 2, 0, 1, 2) == [0, 1, 2, 5, 4, 3]
 
 
-def cells_like(count: int, device: str = "cpu", threads: int = 1, parameters: int = 10) -> list[Any]:
-    runtime = SimpleNamespace(device=device, threads=threads)
+def cells_like(
+    count: int, device: str = "cpu", threads: int = 1, parameters: int = 10, processes: int = 1
+) -> list[Any]:
+    runtime = SimpleNamespace(device=device, threads=threads, processes=processes)
     setting = SimpleNamespace(runtime=runtime, source=SimpleNamespace(parameters=parameters))
     return [SimpleNamespace(setting=setting)] * count
 
@@ -98,6 +100,7 @@ def test_as_many_workers_as_fit(monkeypatch: pytest.MonkeyPatch) -> None:
     assert crew.count(0, cells_like(100, device="cuda")) == 1
     assert crew.count(3, cells_like(100, device="cuda")) == 3, "asked for"
     assert crew.count(20, cells_like(6)) == 3
+    assert crew.count(0, cells_like(100, processes=4)) == 2, "each cell trains in four"
     monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {0})
     assert crew.count(0, cells_like(100)) == 1
 

@@ -148,9 +148,11 @@ def check_processes(processes: int, sharding: str, device: str) -> list[Problem]
 
 def _too_many(processes: int, device: str) -> list[Problem]:
     """One process a GPU."""
+    if processes == 1 or device == "cpu":
+        return []
     import torch
 
-    if processes == 1 or device == "cpu" or processes <= (count := torch.cuda.device_count()):
+    if processes <= (count := torch.cuda.device_count()):
         return []
     what = f"{processes} processes need a GPU each, and {count} are visible"
     return [Problem("training_processes", what, f"use at most {count}")]

@@ -64,7 +64,9 @@ def done(made: Supervised, folder: Path) -> tuple[list[float], Any, Any]:
 
 def children() -> list[int]:
     """Processes of a training that this one has started."""
-    listed = subprocess.run(["ps", "-o", "pid=,args=", "--ppid", str(os.getpid())], capture_output=True)
+    listed = subprocess.run(
+        ["ps", "-ww", "-o", "pid=,args=", "--ppid", str(os.getpid())], capture_output=True
+    )
     lines = listed.stdout.decode().splitlines()
     return [int(line.split()[0]) for line in lines if "training.processes.rank" in line]
 

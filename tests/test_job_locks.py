@@ -171,6 +171,34 @@ def test_a_cut_file_is_named_on_resume(tmp_path: Path) -> None:
     assert str(result.folder / "out") in str(caught.value)
 
 
+def test_half_a_folder_is_in_nobodys_way(tmp_path: Path) -> None:
+    """Somebody deletes a job and is interrupted: without its record it is done again."""
+    result = JobStore(tmp_path).run("sample", {"n": 1}, wrote())
+    (result.folder / "job.json").unlink()
+    (result.folder / "other").touch()
+    again = JobStore(tmp_path).run("sample", {"n": 1}, wrote())
+    assert not again.stored and {one.name for one in again.folder.iterdir()} == {"job.json", "out"}
+    (result.folder / "job.json").unlink()
+    assert JobStore(tmp_path).put("sample", result.key, lambda folder: (folder / "job.json").touch())
+    assert [one.name for one in result.folder.iterdir()] == ["job.json"]
+
+
+@pytest.mark.parametrize("number", [errno.EROFS, errno.EACCES])
+def test_a_store_to_read_from(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+    """What is stored can be had, and what killed processes left there stays."""
+    JobStore(tmp_path).run("sample", {"n": 1}, wrote())
+    (tmp_path / ".unfinished" / f"ppo-{'0' * 64}.4711").mkdir(parents=True)
+
+    def refused(*arguments: Any) -> int:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(locks, "_take", refused)
+    assert JobStore(tmp_path).run("sample", {"n": 1}, wrote()).stored
+    assert list(tmp_path.glob(".unfinished/*"))
+    with pytest.raises(OSError, match=os.strerror(number)):
+        JobStore(tmp_path).run("sample", {"n": 2}, wrote())
+
+
 def test_a_job_of_another_key_is_refused(tmp_path: Path) -> None:
     """A folder that was copied to another key's place."""
     store = JobStore(tmp_path)

@@ -38,6 +38,8 @@ _log = logging.getLogger(__name__)
 
 CORE_VERSION = "1"
 """part of every key; bumped by hand whenever the core's numbers change (golden tests fail until it is)"""
+READ_ONLY = (errno.EROFS, errno.EACCES)
+"""what the system says where nothing may be written"""
 LOCKS, ALL = ".locks", "all"
 """the folder of a store's locks, and the one among them that all who work in the store share"""
 
@@ -120,7 +122,7 @@ class JobStore:
                 locks.check(self.root / LOCKS)
                 handle = locks.share(self.root / LOCKS / ALL, f"clearing {self.root}", self.say)
             except OSError as error:
-                if error.errno not in (errno.EROFS, errno.EACCES):
+                if error.errno not in READ_ONLY:
                     raise
                 # Nothing can be done here, only read; what is then missing is named.
             else:
@@ -180,7 +182,7 @@ class JobStore:
             }
             record["sha256"] = digest(record)  # covers the inputs and the spend; the files have their own
             write_durably(fresh / "job.json", json.dumps(record, indent=1, ensure_ascii=False))
-            os.replace(fresh, folder)
+            _settle(fresh, folder)
         except BaseException:
             shutil.rmtree(fresh, ignore_errors=True)
             raise
@@ -229,7 +231,7 @@ class JobStore:
             fresh = self._fresh(kind, key)
             try:
                 fill(fresh)
-                os.replace(fresh, folder)
+                _settle(fresh, folder)
             except BaseException:
                 shutil.rmtree(fresh, ignore_errors=True)
                 raise
@@ -265,9 +267,16 @@ class JobStore:
         process ids are used again, and mean nothing on another machine."""
         for left in [*self.root.glob(".unfinished/*"), *self.root.glob(".partial/*")]:
             kind, _, key = left.name.partition(".")[0].rpartition("-")
-            with contextlib.suppress(BlockingIOError), self.lock(kind, key, wait=False):
-                if left.parent.name == ".unfinished" or (self.root / kind / key / "job.json").exists():
-                    shutil.rmtree(left, ignore_errors=True)
+            try:
+                with self.lock(kind, key, wait=False):
+                    if left.parent.name == ".unfinished" or (self.root / kind / key / "job.json").exists():
+                        shutil.rmtree(left, ignore_errors=True)
+            except BlockingIOError:
+                continue  # somebody is at it
+            except OSError as error:
+                if error.errno not in READ_ONLY:
+                    raise
+                return  # a store to read from: nothing of it can be taken away
 
     @contextmanager
     def lock(self, kind: str, key: str, wait: bool = True) -> Iterator[None]:
@@ -285,6 +294,14 @@ def write_durably(path: Path, text: str) -> None:
         file.flush()
         os.fsync(file.fileno())
     os.replace(scratch, path)
+
+
+def _settle(fresh: Path, folder: Path) -> None:
+    """Puts the files of a job that is locked into place. What is there without a record, as where somebody
+    was interrupted while deleting it, is no job, and would be in the way."""
+    with contextlib.suppress(FileNotFoundError):
+        shutil.rmtree(folder)
+    os.replace(fresh, folder)
 
 
 def _files(folder: Path) -> dict[str, Path]:

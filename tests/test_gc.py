@@ -234,6 +234,43 @@ def test_staged_cells_go_when_their_process_is_gone(tmp_path: Path) -> None:
     assert other in {item.path.name for pile in garbage.look(tmp_path).piles for item in pile.items}
 
 
+def test_what_is_somebody_elses_stays(tmp_path: Path) -> None:
+    """A folder that only looks like one of results: nothing that is stored has such names."""
+    mine = (
+        "bases/models",
+        "bases/.hidden",
+        ".staging/photos",
+        ".staging/a.tar",
+        "runs/film.part",
+        "jobs/a/b",
+    )
+    for name in mine:
+        (tmp_path / name).mkdir(parents=True)
+        (tmp_path / name / "file").touch()
+        os.utime(tmp_path / name, (0, 0))
+    found, freed = garbage.free(tmp_path, ["unused", "doubtful", "checkpoints"])
+    assert not any(pile.items for pile in found.piles) and freed.count == 0
+    assert all((tmp_path / name / "file").exists() for name in mine)
+
+
+def test_what_goes_while_it_is_looked_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run ends meanwhile: its checkpoint, or a file of it, is gone when its size is asked for."""
+    for name in ("1", "2"):
+        folder = tmp_path / "jobs" / ".partial" / f"ppo-{name * 64}"
+        folder.mkdir(parents=True)
+        (folder / "file").write_text("12345")
+    original = garbage._within
+
+    def late(path: Path) -> list[Path]:
+        found = original(path)
+        shutil.rmtree(path) if path.name.startswith("ppo-1") else None
+        return found
+
+    monkeypatch.setattr(garbage, "_within", late)
+    (pile,) = (one for one in garbage.look(tmp_path).piles if one.items)
+    assert (pile.name, pile.size) == ("checkpoints", 5)
+
+
 def test_bad_input(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """All at once, before anything is touched."""
     assert cli.main(["gc", f"results={tmp_path / 'no'}", "delet=true", "older=-1"]) == 2

@@ -7,7 +7,11 @@ of it always may; the rest only when told to, because it costs time to do again.
 
 from __future__ import annotations
 
+import contextlib
+import os
+import re
 import shutil
+import stat
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
@@ -20,8 +24,10 @@ from alignment_bench.storekeeping import links
 from alignment_bench.storekeeping.links import Name, Stored, StoredCell
 
 DAY = 86400.0
-SCRATCH = (".staging/*", "runs/*.part", "bases/.policy-*", "audits/*/.*.json.*")
+SCRATCH = (".staging/[0-9a-f]*.*.*", "runs/[0-9]*T*.part", "bases/.policy-*", "audits/*/.*.json.*")
 """what writing something leaves where it is killed, when its maker cannot be told"""
+_BASE = re.compile("[0-9a-f]{16}-[0-9a-f]{16}")
+"""names of the folders that runs keep bases in; any other is somebody else's"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +115,7 @@ def look(root: Path, older: float = 0.0, tell: Callable[[str], None] = lambda te
             (
                 (path, name)
                 for path, name in _checkpoints(root, stored, False)
-                if max(map(_changed, [path, *path.rglob("*")])) <= before
+                if max(map(_changed, _within(path))) <= before
             ),
         ),
     )
@@ -221,6 +227,8 @@ def _bases(
     places = {"-".join(cell.places) for cell in kept}
     named = {one for name in resting for one in stored.jobs[name].named}
     for folder in sorted(root.glob("bases/[!.]*")):
+        if not _BASE.fullmatch(folder.name):
+            continue
         if folder.name not in places and links.policy_of(folder) not in named and _changed(folder) <= before:
             yield folder, None
 
@@ -254,6 +262,15 @@ def _changed(path: Path) -> float:
         return time.time()  # it is being changed right now
 
 
+def _within(path: Path) -> list[Path]:
+    """The path and everything in it, as far as it is still there: somebody may be at work."""
+    return [path, *(Path(place, one) for place, inner, files in os.walk(path) for one in (*inner, *files))]
+
+
 def _size(path: Path) -> int:
-    files = [path] if path.is_file() else [one for one in path.rglob("*") if one.is_file()]
-    return sum(file.stat().st_size for file in files)
+    total = 0
+    for one in _within(path):
+        with contextlib.suppress(FileNotFoundError):
+            found = one.stat()
+            total += found.st_size if stat.S_ISREG(found.st_mode) else 0
+    return total

@@ -8,6 +8,7 @@ import os
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -21,6 +22,7 @@ from alignment_bench.launchers import slurm
 from alignment_bench.launchers.dispatch import SURVIVED, Dispatch, killed, survived
 from alignment_bench.launchers.options import SlurmOptions
 from alignment_bench.launchers.ray import Ray
+from alignment_bench.launchers.slurm_job import Share
 from alignment_bench.launchers.turns import Turns
 from alignment_bench.progress import Reporter
 
@@ -129,6 +131,28 @@ def test_a_cell_that_was_stored_before_its_worker_died_is_done(small_tldr: Any) 
     books = Dispatch.of(cell.setting.request, [cell], Reporter(1, quiet=True))
     assert not books.died(0, 0, "was killed by SIGKILL", memory=True)
     assert books.complete and books.ordered()[0].status == "ok" and not books.deaths
+
+
+def test_a_cell_that_failed_before_its_job_died_over_the_next_is_not_blamed_on_it(
+    small_tldr: Any, tmp_path: Path
+) -> None:
+    """Its reason stays, and only the cell that the job was at is done again."""
+    small_tldr.run("base")
+    cell = small_tldr.cell("base")
+    (record,) = small_tldr.records().values()
+    shutil.rmtree(results.cell_folder(small_tldr.results, cell.digest))
+    failed = replace(record, status="failed", reason="a bug", scores=(), prompt_ids=(), clusters=())
+    results.write_cell(small_tldr.results, failed, [])
+    diary = tmp_path / "diary.jsonl"
+    lines = (["begin", 0], ["end", "failed: a bug"], ["done", 0], ["begin", 1])
+    diary.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    job: Any = SimpleNamespace(
+        done=lambda: True, state="FAILED", paths=SimpleNamespace(result_pickle=tmp_path / "none")
+    )
+    books = Dispatch.of(cell.setting.request, [cell, replace(cell, seed=1)], Reporter(2, quiet=True))
+    one = slurm.Submitted(0, Share(b"", (0, 1), {}, diary), job)
+    assert slurm.follow(one, books, lag=0.0) == (1,)
+    assert books.records[0].reason == "a bug" and set(books.deaths) == {1}
 
 
 def test_every_launcher_is_found() -> None:

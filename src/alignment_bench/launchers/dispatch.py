@@ -112,7 +112,7 @@ class Dispatch:
         `memory`: whether it may have died for want of memory.
         """
         one = self.cells[cell]
-        if stored := self._stored(one):
+        if (stored := self._stored(one)) is not None and stored.status == "ok":
             self.records[cell] = stored
             if cell not in self.ended:
                 self.reporter.end("stored", worker)
@@ -134,6 +134,14 @@ class Dispatch:
         self.reporter.end(f"failed: {reason}", worker)
         return False
 
+    def over(self, cell: int) -> None:
+        """Takes the record of a cell that its worker was done with before it died, whatever came of it.
+
+        A cell whose record cannot be read is to be done again.
+        """
+        if (stored := self._stored(self.cells[cell])) is not None:
+            self.records[cell] = stored
+
     def never_started(self, worker: int, how: str, instead: str) -> None:
         """A worker died before it came to a cell: raises BenchError where retries are used up."""
         deaths = self.false_starts.setdefault(worker, [])
@@ -143,11 +151,9 @@ class Dispatch:
         self.reporter.say(f"a worker {how} before it came to a cell; another one is started")
 
     def _stored(self, cell: Cell) -> CellRecord | None:
-        """The cell's record, where it was stored before its worker died."""
+        """The cell's record, where there is one that can be read."""
         with contextlib.suppress(CorruptResult):
-            stored = results.find_cell(cell.setting.request.results, cell.digest)
-            if stored is not None and stored.status == "ok":
-                return stored
+            return results.find_cell(cell.setting.request.results, cell.digest)
         return None
 
 

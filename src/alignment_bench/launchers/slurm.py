@@ -162,7 +162,7 @@ def follow(one: Submitted, books: Dispatch, lag: float) -> tuple[int, ...] | Non
     if one.at is None and not one.over:
         books.never_started(one.worker, how, _log(one))
     for number in sorted(one.over):
-        books.died(one.worker, number, how, memory=False)  # stored, since it was done
+        books.over(number)
     again = one.at is None or books.died(one.worker, one.at, how, not state.startswith(OTHERWISE))
     return tuple(n for n in one.share.cells if n not in books.records and (n != one.at or again))
 

@@ -21,7 +21,7 @@ from alignment_bench.digests import digest
 from alignment_bench.errors import BadInput, CorruptResult
 from alignment_bench.jobs import JobStore, Workplace
 from alignment_bench.provenance.verify import verify
-from alignment_bench.storekeeping import archive
+from alignment_bench.storekeeping import archive, exchange
 from alignment_bench.storekeeping.exchange import Taken, choose, take
 
 METHODS = "sft,best_of_n:n=2"
@@ -193,7 +193,7 @@ def hostile() -> dict[str, Callable[[Path], object]]:
 
         return change
 
-    def named(name: str) -> Callable[[Path], object]:
+    def named(name: object) -> Callable[[Path], object]:
         return lambda path: relisted(path, lambda bundles: bundles[0][1][1].__setitem__(0, name))
 
     def placed(folder: str) -> Callable[[Path], object]:
@@ -247,6 +247,8 @@ def hostile() -> dict[str, Callable[[Path], object]]:
         "a list with a hidden file": named(".bashrc"),
         "a list with a backslash": named("a\\b"),
         "a list with nothing": named(""),
+        "a list with a number": named(5),
+        "a list with a list": named(["policy"]),
         "a list with a newline": named("a\nb"),
         "a file and a folder": named("policy"),
         "a job outside": placed("jobs/../x"),
@@ -280,6 +282,37 @@ def test_hostile_archives_are_refused(
     said = capsys.readouterr().err
     assert code in ((1, 2) if how == "a size of 2 TB" else (2,)) and len(said.splitlines()) == 1, said
     assert content(tmp_path) == before
+
+
+def test_a_cell_that_is_none_keeps_everything_out(
+    ran: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its record and its files vouch for each other, but cannot be read: no job before it is imported."""
+    copy = Path(shutil.copytree(ran, tmp_path / "copy"))
+    record = next(copy.glob("cells/*/*/run.json"))
+    body = json.loads(record.read_text())
+    del body["sha256"], body["notes"]
+    record.write_text(json.dumps({**body, "sha256": digest(body)}))
+    folder = str(record.parent.relative_to(copy))
+    everything = choose(ran, {}, True, lambda text: None).bundles
+    changed = [exchange._cell(copy, record.parent) if one.folder == folder else one for one in everything]
+    archive.write(tmp_path / "a.tar", copy, changed, lambda count: None)
+    assert cli.main(["import", str(tmp_path / "a.tar"), f"results={tmp_path / 'there'}"]) == 2
+    assert f"{folder} is no cell" in capsys.readouterr().err
+    assert not (tmp_path / "there").exists()
+
+
+def test_a_damaged_record_here_is_named(
+    made: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """And what to do about it, which works."""
+    path, there = exported(made, tmp_path / "a.tar"), Path(shutil.copytree(made, tmp_path / "there"))
+    record = sorted(there.glob("jobs/sample/*/job.json"))[2]
+    record.write_text('{"half')
+    assert cli.main(["import", str(path), f"results={there}"]) == 1
+    assert f"delete {record.parent}" in capsys.readouterr().err
+    shutil.rmtree(record.parent)
+    assert imported(path, there).new["jobs"] == 1 and content(there) == content(made)
 
 
 def test_an_import_that_was_killed_goes_on(

@@ -169,7 +169,7 @@ def _list(path: Path, tar: tarfile.TarFile) -> tuple[Bundle, ...]:
         )
     try:
         bundles = tuple(_bundle(path, folder, files) for folder, files in body["bundles"])
-    except (KeyError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise refused(path, f"its list cannot be read: {error}") from error
     if len({one.folder for one in bundles}) < len(bundles):
         raise refused(path, "its list names a folder twice")

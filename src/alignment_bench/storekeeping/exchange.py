@@ -11,6 +11,7 @@ import hashlib
 import json
 import os
 import shutil
+import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -24,6 +25,7 @@ from alignment_bench.digests import digest
 from alignment_bench.errors import BenchError, CorruptResult
 from alignment_bench.jobs import CORE_VERSION, JobStore
 from alignment_bench.judging import cards
+from alignment_bench.ledger import Spend
 from alignment_bench.storekeeping import archive, links
 from alignment_bench.storekeeping.archive import LONGEST_RECORD, Bundle, Entry, refused
 
@@ -162,12 +164,35 @@ def _room(root: Path, bundles: Iterable[Bundle]) -> None:
 
 
 def _check(path: Path, bundle: Bundle, files: Blocks) -> None:
-    """Reads a bundle's records; the archive's reader compares all of it with the list."""
+    """Reads a bundle's records, and of a cell everything; the archive's reader compares all with the list."""
+    if bundle.folder.startswith("cells/"):
+        _check_cell(path, bundle, files)
+        return
     for number, (entry, blocks) in enumerate(files):
         if number == 0 or bundle.folder.startswith("audits/"):
-            if entry.size > LONGEST_RECORD:
-                raise refused(path, f"{entry.path} is too long for a record: {entry.size:,} bytes")
+            _short_enough(path, entry)
             _agree(path, bundle, entry, b"".join(blocks))
+
+
+def _check_cell(path: Path, bundle: Bundle, files: Blocks) -> None:
+    """Reads a cell as it will be read here: that its record vouches for itself does not make it one."""
+    for entry in bundle.entries:
+        if not entry.path.endswith("/samples.jsonl"):
+            _short_enough(path, entry)
+    with tempfile.TemporaryDirectory(prefix="bench-import-") as place:
+        folder = Path(place, bundle.folder.rpartition("/")[2])
+        folder.mkdir()
+        _fill(path, bundle, files, folder)
+        try:
+            results.read_cell(folder)
+            results.read_samples(folder)
+        except CorruptResult as error:
+            raise refused(path, f"{bundle.folder} is no cell that can be read") from error
+
+
+def _short_enough(path: Path, entry: Entry) -> None:
+    if entry.size > LONGEST_RECORD:
+        raise refused(path, f"{entry.path} is too long for a record: {entry.size:,} bytes")
 
 
 def _agree(path: Path, bundle: Bundle, entry: Entry, data: bytes) -> None:
@@ -178,6 +203,7 @@ def _agree(path: Path, bundle: Bundle, entry: Entry, data: bytes) -> None:
     name = entry.path[len(bundle.folder) + 1 :]
     try:
         if sort == "jobs":
+            Spend.from_json(body["spend"])
             key = digest({"core": body["core"], "kind": body["kind"], **body["inputs"]})
             sizes = body.get("sizes", {one: rest[one].size for one in body["files"] if one in rest})
             fits = [body["kind"], key, body["key"], name] == [place[0], place[1], place[1], links.JOB]
@@ -197,18 +223,26 @@ def _agree(path: Path, bundle: Bundle, entry: Entry, data: bytes) -> None:
 
 def _put_job(path: Path, root: Path, store: JobStore, bundle: Bundle, files: Blocks, taken: Taken) -> None:
     _, kind, key = bundle.folder.split("/")
-    if store.put(kind, key, lambda folder: _fill(path, bundle, files, folder)):
+    new = store.put(kind, key, lambda folder: _fill(path, bundle, files, folder))
+    body = _stored(root / bundle.folder)
+    if new:
         taken.new["jobs"] += 1
+    elif body.get("files") == {one.path[len(bundle.folder) + 1 :]: one.sha256 for one in bundle.entries[1:]}:
+        taken.here["jobs"] += 1
     else:
-        with_files = json.loads((root / bundle.folder / links.JOB).read_bytes()).get("files")
-        theirs = {one.path[len(bundle.folder) + 1 :]: one.sha256 for one in bundle.entries[1:]}
-        if with_files == theirs:
-            taken.here["jobs"] += 1
-        else:
-            taken.other.append(bundle.folder)
-    core = json.loads((root / bundle.folder / links.JOB).read_bytes()).get("core")
+        taken.other.append(bundle.folder)
+    core = body.get("core")
     if core != CORE_VERSION:
         taken.cores[str(core)] += 1
+
+
+def _stored(folder: Path) -> dict[str, Any]:
+    """The record of a job that is here."""
+    body = links.record_in(folder / links.JOB)
+    if body is None:
+        what = f"{folder / links.JOB} is damaged: delete {folder}, then import again"
+        raise CorruptResult(f"{what}; what was imported before it stays")
+    return body
 
 
 def _put_cell(path: Path, root: Path, store: JobStore, bundle: Bundle, files: Blocks, taken: Taken) -> None:

@@ -130,7 +130,7 @@ def read(root: Path, tell: Callable[[str], None] = lambda text: None) -> Stored:
         if number % 1000 == 999:
             tell(f"{number + 1:,} jobs read")
     for path in sorted(root.glob("runs/*.json")):
-        if body := _object(path):
+        if body := record_in(path):
             cells, when = body.get("cells"), str(body.get("started", ""))
             stored.asked |= {str(one): when for one in (cells if isinstance(cells, list) else ())}
     return stored
@@ -142,7 +142,7 @@ def job_folders(root: Path) -> Iterator[Path]:
 
 
 def _job(folder: Path) -> StoredJob | None:
-    body = _object(folder / JOB)
+    body = record_in(folder / JOB)
     if body is None or ("sha256" in body and not vouched(body)):
         return None
     try:
@@ -171,18 +171,18 @@ def _outcomes(folder: Path, files: Mapping[str, str]) -> list[str]:
     found = [policy] if policy else []
     if "reward.json" in files and policy:
         other = reference or files.get("head.safetensors")
-        found.append(digest([_object(folder / "reward.json"), policy, other]))
+        found.append(digest([record_in(folder / "reward.json"), policy, other]))
     return found
 
 
 def policy_of(folder: Path) -> str | None:
     """The digest of the policy with weights, or the base, that lies in a folder; None where none does."""
-    body = _object(folder / "policy.json")
+    body = record_in(folder / "policy.json")
     return str(body["digest"]) if body and "digest" in body else None
 
 
 def _cell(path: Path) -> StoredCell | None:
-    body = _object(path)
+    body = record_in(path)
     if body is None or not vouched(body) or body.get("digest") != path.parent.name:
         return None
     code = body.get("code", {})
@@ -205,8 +205,8 @@ def _digests(text: str) -> frozenset[str]:
     return frozenset(_DIGEST.findall(text))
 
 
-def _object(path: Path) -> dict[str, Any] | None:
-    """The JSON object in a file, or None where there is none."""
+def record_in(path: Path) -> dict[str, Any] | None:
+    """The JSON object in a file, or None where there is none that can be read."""
     try:
         body = json.loads(path.read_bytes())
     except (OSError, ValueError, RecursionError):

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
+import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -276,3 +278,17 @@ def test_bad_input(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["gc", f"results={tmp_path / 'no'}", "delet=true", "older=-1"]) == 2
     lines = capsys.readouterr().err.splitlines()
     assert len(lines) == 3 and all(line.startswith("bench: ") for line in lines)
+
+
+def test_a_folder_that_may_only_be_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It is looked at; that nothing of it can go is said before anything is tried."""
+
+    def refused(*arguments: Any, **options: Any) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(tempfile, "mkstemp", refused)
+    assert cli.main(["gc", f"results={tmp_path}"]) == 0
+    assert cli.main(["gc", f"results={tmp_path}", "delete=true"]) == 2
+    assert capsys.readouterr().err.startswith("bench: results: ") and list(tmp_path.iterdir()) == []

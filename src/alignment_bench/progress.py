@@ -25,7 +25,8 @@ from rich.progress import (
 )
 from rich.text import Text
 
-from alignment_bench.costs.expectations import Remaining, duration
+from alignment_bench.amounts import duration
+from alignment_bench.costs.expectations import Remaining
 
 
 class Hearer(Protocol):

@@ -55,13 +55,6 @@ def known() -> dict[str, float]:
         return {}
 
 
-def duration(seconds: float) -> str:
-    """A time as people say it."""
-    if seconds < 120:
-        return f"{seconds:.0f} s" if seconds >= 10 else f"{seconds:.1f} s"
-    return f"{seconds / 60:.1f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
-
-
 @dataclass
 class Remaining:
     """The time that is left, by the cells that are left."""

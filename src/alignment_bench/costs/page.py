@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-from alignment_bench.costs.expectations import duration
+from alignment_bench.amounts import duration
 from alignment_bench.costs.machine import machine
 from alignment_bench.costs.sums import Estimate, Part, Row
 from alignment_bench.ledger import Spend

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
-from pathlib import Path
 
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
@@ -24,23 +22,6 @@ def known_keys(
         if key not in (*own, *aside):
             problems.append(Problem(key, f"is no key of bench {verb}", suggest(key, (*own, *aside))))
     return {key: value for key, value in given.items() if key in own}
-
-
-def stored_folder(results: Path) -> list[Problem]:
-    """Why nothing can be stored in this results folder, if so."""
-    if os.path.isdir(results):  # False, and no error, for what can be no path at all
-        return []
-    what = f"there is no folder {str(results)!r}"
-    return [Problem("results", what, "name the results= folder of a bench run")]
-
-
-def size(count: float) -> str:
-    """Bytes for people."""
-    for unit in ("B", "kB", "MB", "GB"):
-        if count < 1000:
-            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
-        count /= 1000
-    return f"{count:,.1f} TB"
 
 
 @dataclass(frozen=True)

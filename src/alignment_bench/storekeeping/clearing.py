@@ -8,10 +8,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from alignment_bench.amounts import counted, duration, size
+from alignment_bench.checks import no_results, unwritable
 from alignment_bench.config import pairs
 from alignment_bench.errors import BadInput, Problem
 from alignment_bench.fields import values
-from alignment_bench.storekeeping.asking import bar, known_keys, size, stored_folder
+from alignment_bench.storekeeping.asking import bar, known_keys
 from alignment_bench.storekeeping.garbage import Freed, Garbage, free, look
 
 HELP = """\
@@ -58,7 +60,8 @@ def parse_gc(arguments: Sequence[str]) -> ClearRequest:
     given = pairs(arguments, problems)
     known = known_keys("gc", given, ClearRequest, (), problems)
     found = values(ClearRequest, known, "", problems)
-    problems += stored_folder(found.get("results", ClearRequest.results))
+    results = found.get("results", ClearRequest.results)
+    problems += no_results(results) or (unwritable("results", results) if found.get("delete") else [])
     if problems:
         raise BadInput(problems)
     return ClearRequest(**found)
@@ -80,13 +83,13 @@ def gc_command(arguments: list[str]) -> int:
 
 def as_text(garbage: Garbage, request: ClearRequest, freed: Freed | None) -> str:
     """What was found, a line a sort, and what has been done about it."""
-    lines = [f"{garbage.root}: {garbage.jobs:,} jobs, {garbage.cells:,} cells"]
+    lines = [f"{garbage.root}: {counted(garbage.jobs, 'job')}, {counted(garbage.cells, 'cell')}"]
     chosen = garbage.chosen(request.keys)
     for pile in garbage.piles:
         if not pile.items:
             continue
         how = "" if pile in chosen else f"; stays without {pile.key}=true"
-        again = f"; {_time(pile.seconds)} to do again" if pile.seconds else ""
+        again = f"; {duration(pile.seconds)} to do again" if pile.seconds else ""
         lines.append(f"{len(pile.items):>8,} {size(pile.size):>9}  {pile.what}{again}{how}")
     if any(pile.name == "doubtful" and pile.items for pile in garbage.piles):
         lines += ["whether these jobs are unused cannot be told:", *(f"  {one}" for one in garbage.doubts)]
@@ -130,7 +133,3 @@ def as_json(garbage: Garbage, request: ClearRequest, freed: Freed | None) -> str
         "deleted": None if freed is None else {"count": freed.count, "bytes": freed.size, "left": freed.left},
     }
     return json.dumps(body, indent=1, ensure_ascii=False)
-
-
-def _time(seconds: float) -> str:
-    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from alignment_bench.amounts import counted
 from alignment_bench.digests import digest, vouched
 
 Name = tuple[str, str]
@@ -106,12 +107,12 @@ class Stored:
         quiet = sum(not self.jobs[name].knows for name in resting)
         open_ = sum(cell not in self.cells and when >= since for cell, when in self.asked.items())
         reasons = (
-            (mute, "cells of an older version do not name their jobs"),
-            (quiet, "jobs of an older version do not name what they asked for while they ran"),
-            (len(self.damaged), f"records cannot be read, as {self.damaged[0]}" if self.damaged else ""),
-            (open_, "cells that a run asked for are not stored: going on with it takes their jobs"),
+            (mute, "cell", " of an older version, which did not note the jobs of a cell"),
+            (quiet, "job", " of an older version, which did not note what a job asked for while it ran"),
+            (len(self.damaged), "record", f" that cannot be read, as {next(iter(self.damaged), '')}"),
+            (open_, "cell", " that a run asked for, not stored: going on with that run takes its jobs"),
         )
-        return tuple(f"{count:,} {what}" for count, what in reasons if count)
+        return tuple(counted(count, noun) + what for count, noun, what in reasons if count)
 
 
 def read(root: Path, tell: Callable[[str], None] = lambda text: None) -> Stored:

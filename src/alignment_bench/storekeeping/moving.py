@@ -6,12 +6,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from alignment_bench.checks import no_file, unwritable
+from alignment_bench.amounts import counted, size
+from alignment_bench.checks import no_file, no_results, unwritable
 from alignment_bench.config import pairs
 from alignment_bench.config_values import FILTERS, listed
 from alignment_bench.errors import BadInput, Problem
 from alignment_bench.fields import values
-from alignment_bench.storekeeping.asking import bar, known_keys, size, stored_folder
+from alignment_bench.storekeeping.asking import bar, known_keys
 
 SUFFIXES = (".tar", ".tar.gz", ".tgz")
 EXPORT_HELP = """\
@@ -70,7 +71,7 @@ def parse_export(arguments: Sequence[str]) -> ExportRequest:
         if not found["out"].name.endswith(SUFFIXES):
             what = f"{found['out'].name!r} does not end in .tar or .tar.gz"
             problems.append(Problem("out", what, "write out=FILE.tar"))
-    problems += stored_folder(found.get("results", ExportRequest.results))
+    problems += no_results(found.get("results", ExportRequest.results))
     filters = {key: listed(key, given[key], problems) for key in FILTERS if key in given}
     if problems:
         raise BadInput(problems)
@@ -112,7 +113,7 @@ def export_command(arguments: list[str]) -> int:
         request.out.parent.mkdir(parents=True, exist_ok=True)
         archive.write(request.out, request.results, choice.bundles, progress.come)
     written = request.out.stat().st_size
-    print(f"{request.out}: {choice.jobs:,} jobs, {choice.cells:,} cells, {size(written)}")
+    print(f"{request.out}: {counted(choice.jobs, 'job')}, {counted(choice.cells, 'cell')}, {size(written)}")
     if choice.doubts:
         print("jobs that these cells rest on may be missing, and would be done again:")
         print("\n".join(f"  {one}" for one in choice.doubts))
@@ -133,13 +134,15 @@ def import_command(arguments: list[str]) -> int:
         taken = take(request.path, request.results, progress.come, progress.say)
     print(f"{request.results}: {_counted(taken.new)} new, {_counted(taken.here)} here already")
     if taken.other:
-        print(f"{len(taken.other):,} are here with another outcome, which stays, as {taken.other[0]}")
+        print(f"here with another outcome, which stays: {len(taken.other):,}, as {taken.other[0]}")
     for core, count in sorted(taken.cores.items()):
-        print(f"{count:,} jobs are of core version {core}, this is {CORE_VERSION}: no run here asks for them")
+        what = f"of core version {core}, which no run here asks for (this is {CORE_VERSION})"
+        print(f"{counted(count, 'job')} {what}")
     return 0
 
 
 def _counted(found: Mapping[str, int]) -> str:
     return (
-        ", ".join(f"{found[sort]:,} {sort}" for sort in ("jobs", "cells", "audits") if found.get(sort)) or "0"
+        ", ".join(counted(found[f"{one}s"], one) for one in ("job", "cell", "audit") if found.get(f"{one}s"))
+        or "0"
     )

@@ -93,7 +93,7 @@ def test_a_launcher_changes_no_key(small_tldr: Any) -> None:
 
 def cells_of(*groups: int) -> list[Any]:
     """Made-up cells: so many of each seed, in one setting."""
-    runtime = SimpleNamespace(device="cpu", threads=1)
+    runtime = SimpleNamespace(device="cpu", threads=1, processes=1)
     setting = SimpleNamespace(runtime=runtime, source=SimpleNamespace(parameters=10))
     return [SimpleNamespace(setting=setting, seed=seed) for seed, n in enumerate(groups) for _ in range(n)]
 

@@ -94,6 +94,10 @@ def test_as_many_workers_as_fit(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "sysconf", lambda name: pages[name])
     assert crew.count(0, cells_like(100)) == 8
     assert crew.count(0, cells_like(100, threads=3)) == 2
+    assert crew.count(0, cells_like(100, threads=2, processes=2)) == 2
+    assert crew.count(0, cells_like(100, processes=16)) == 1
+    assert crew.needs(cells_like(2, threads=2, processes=3)) == (6, 0)
+    assert crew.needs(cells_like(2, device="cuda", processes=3)) == (3, 3)
     assert [crew.count(0, cells_like(n)) for n in (0, 1, 2, 3, 5)] == [1, 1, 1, 2, 3]
     assert crew.count(0, cells_like(100, parameters=500_000_000)) == 3, "memory"
     assert crew.count(0, cells_like(100, parameters=8_000_000_000)) == 1
@@ -162,7 +166,17 @@ def test_a_worker_that_would_make_other_numbers_does_none(
         assert "all machines share" in unfit(replace(orders, folder=str(folder)))
 
 
-def test_the_same_results_as_one_process(small_tldr: Any, tmp_path: Path) -> None:
+def test_the_same_results_as_one_process(
+    small_tldr: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    serve, met = local._serve, []
+
+    def together(connection: Any, workers: Any, books: Any, orders: bytes) -> None:
+        if not met:  # nobody is given a cell before both are ready, however late one of them starts
+            met.append([one.poll(None) for one in workers])
+        serve(connection, workers, books, orders)
+
+    monkeypatch.setattr(local, "_serve", together)
     methods, options = "sft,best_of_n:n=2", ("seeds=0,1",)
     several, one = tmp_path / "several", tmp_path / "one"
     rows = small_tldr.run(methods, *options, "workers=2", f"results={several}")

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from alignment_bench import cli, jobs
-from alignment_bench.digests import digest
+from alignment_bench.digests import digest, digest_file
 from alignment_bench.errors import BadInput, CorruptResult
 from alignment_bench.jobs import JobStore, Workplace
 from alignment_bench.provenance.verify import verify
@@ -284,14 +284,20 @@ def test_hostile_archives_are_refused(
     assert content(tmp_path) == before
 
 
+@pytest.mark.parametrize("what", ["notes", "samples"])
 def test_a_cell_that_is_none_keeps_everything_out(
-    ran: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ran: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], what: str
 ) -> None:
     """Its record and its files vouch for each other, but cannot be read: no job before it is imported."""
     copy = Path(shutil.copytree(ran, tmp_path / "copy"))
     record = next(copy.glob("cells/*/*/run.json"))
     body = json.loads(record.read_text())
-    del body["sha256"], body["notes"]
+    del body["sha256"]
+    if what == "notes":
+        del body["notes"]
+    else:
+        record.with_name("samples.jsonl").write_text("[]\n")
+        body["files"]["samples.jsonl"] = digest_file(record.with_name("samples.jsonl"))
     record.write_text(json.dumps({**body, "sha256": digest(body)}))
     folder = str(record.parent.relative_to(copy))
     everything = choose(ran, {}, True, lambda text: None).bundles

@@ -140,8 +140,11 @@ def read_samples(folder: Path) -> list[StoredSample]:
         raise _corrupt(path, "is missing")
     if digest_file(path) != stored:
         raise _corrupt(path, "has changed since it was written")
-    rows = [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n")[:-1]]
-    return [StoredSample(**{**row, "tokens": tuple(row["tokens"])}) for row in rows]
+    try:
+        rows = [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n")[:-1]]
+        return [StoredSample(**{**row, "tokens": tuple(row["tokens"])}) for row in rows]
+    except (KeyError, TypeError, ValueError, RecursionError) as error:
+        raise _corrupt(path, f"does not hold samples: {error}") from error
 
 
 def read_all(root: Path) -> tuple[list[CellRecord], list[Unreadable]]:

@@ -69,8 +69,7 @@ def marked(records: Sequence[CellRecord], root: Path) -> list[CellRecord]:
     known: dict[tuple[str, str], tuple[str, ...]] = {}
     out = []
     for record in records:
-        name = record.judge.partition(":")[0]
-        key = record.judge, record.code.get("plugins", {}).get(f"judges/{name}", "")
+        key = judge_of(record)
         if key not in known:
             known[key] = failures(root, *key)
         if known[key]:
@@ -79,6 +78,12 @@ def marked(records: Sequence[CellRecord], root: Path) -> list[CellRecord]:
             record = replace(record, flags=flags, captions=captions)
         out.append(record)
     return out
+
+
+def judge_of(record: CellRecord) -> tuple[str, str]:
+    """A cell's judge as it was called and the digest of its source, by which its audits are kept."""
+    name = record.judge.partition(":")[0]
+    return record.judge, str(record.code.get("plugins", {}).get(f"judges/{name}", ""))
 
 
 def folder_of(root: Path, judge: str, judge_source: str) -> Path:

@@ -20,6 +20,7 @@ from alignment_bench.cells import CellRecord
 from alignment_bench.digests import digest, digest_file, vouched
 from alignment_bench.errors import CorruptResult
 from alignment_bench.formatter import Formatter
+from alignment_bench.judging import cards
 
 RUN, JOB = "run.json", "job.json"
 POLICY, FORMATTER, POLICY_SCHEMA = "policy.json", "formatter.json", 1
@@ -119,8 +120,7 @@ def files_of(root: Path, record: CellRecord, found: Found) -> list[str]:
 
 
 def _audits_of(root: Path, record: CellRecord) -> Iterable[Path]:
-    source = record.code.get("plugins", {}).get(f"judges/{record.judge.partition(':')[0]}", "")
-    return (root / "audits" / digest([record.judge, source])[:16]).glob("*.json")
+    return cards.folder_of(root, *cards.judge_of(record)).glob("*.json")
 
 
 def _cell(root: Path, folder: Path, found: Found) -> None:
@@ -129,9 +129,6 @@ def _cell(root: Path, folder: Path, found: Found) -> None:
         results.read_samples(folder)
     except CorruptResult as error:
         found.faults.append(str(error))
-        return
-    except (ValueError, KeyError, TypeError) as error:
-        found.fault(folder / "samples.jsonl", f"does not hold samples: {error}")
         return
     if not _as_written(folder / RUN, indent=1):
         found.fault(folder / RUN, "has changed since it was written (in its spaces or number formats)")

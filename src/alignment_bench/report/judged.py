@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from alignment_bench.cells import CellRecord
-from alignment_bench.digests import digest
+from alignment_bench.judging import cards
 from alignment_bench.judging.audit_page import LEGEND, TITLES
 from alignment_bench.judging.rules import RULES, written
 from alignment_bench.statistics import Interval
@@ -41,13 +41,14 @@ def judged(root: Path, cells: Iterable[CellRecord]) -> tuple[tuple[Judged, ...],
     captions: dict[tuple[str, str], dict[str, None]] = {}
     for cell in cells:
         name = cell.judge.partition(":")[0]
-        key = cell.judge, str(cell.code.get("plugins", {}).get(f"judges/{name}", ""))
-        captions.setdefault(key, {}).update(dict.fromkeys(c for c in cell.captions if c.startswith(name)))
+        captions.setdefault(cards.judge_of(cell), {}).update(
+            dict.fromkeys(c for c in cell.captions if c.startswith(name))
+        )
     faults: list[str] = []
     found = []
     for (judge, source), said in captions.items():
         audits = []
-        for path in sorted((root / "audits" / digest([judge, source])[:16]).glob("*.json")):
+        for path in sorted(cards.folder_of(root, judge, source).glob("*.json")):
             try:
                 audits.append(_table(json.loads(path.read_bytes())))
             except (OSError, ValueError, KeyError, TypeError) as error:

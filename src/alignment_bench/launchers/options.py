@@ -30,9 +30,9 @@ class SlurmOptions:
     mem_gb: float | None = field(default=None, metadata={"above": 0})
     """memory of a job in GB; default: the partition's"""
     cpus: int | None = field(default=None, metadata={"min": 1})
-    """CPUs of a job; default: threads"""
+    """CPUs of a job; default: threads, times training_processes"""
     gpus: int | None = field(default=None, metadata={"min": 0})
-    """GPUs of a job; default: 1 with device=cuda, else none"""
+    """GPUs of a job; default: with device=cuda one for each of training_processes, else none"""
     partition: str | None = None
     """partition"""
     account: str | None = None

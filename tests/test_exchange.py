@@ -390,3 +390,5 @@ def test_bad_input(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert len(capsys.readouterr().err.splitlines()) == 4
     assert cli.main(["import", "nofile.tar", "result=x"]) == 2
     assert len(capsys.readouterr().err.splitlines()) == 2
+    assert cli.main(["export", f"results={tmp_path}", f"out={tmp_path / 'x.tar'}"]) == 2
+    assert "no finished jobs" in capsys.readouterr().err and list(tmp_path.iterdir()) == []

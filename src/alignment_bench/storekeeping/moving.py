@@ -102,12 +102,15 @@ def export_command(arguments: list[str]) -> int:
     from alignment_bench.storekeeping import archive
     from alignment_bench.storekeeping.exchange import choose
 
+    nothing = BadInput([Problem("results", "no finished jobs are stored there", "run bench run first")])
+    if not (request.results / "jobs").is_dir():  # a folder of something else is left as it is
+        raise nothing
     store = JobStore(request.results / "jobs")
     store.enter()  # nothing is cleared away meanwhile
     with bar(f"exporting {request.results}") as progress:
         choice = choose(request.results, request.filters, request.cells, progress.say)
         if not choice.bundles:
-            raise BadInput([Problem("results", "no finished jobs are stored there", "run bench run first")])
+            raise nothing
         progress.say(f"writing {request.out.name}")
         progress.expect(sum(one.size for one in choice.bundles))
         request.out.parent.mkdir(parents=True, exist_ok=True)

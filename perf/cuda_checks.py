@@ -1,4 +1,4 @@
-"""The checks of perf/cuda.py: what each does on one device, and the numbers that it compares by."""
+"""The checks of perf/on_cuda.py: what each does on one device, and the numbers that it compares by."""
 
 from __future__ import annotations
 

@@ -22,6 +22,7 @@ from alignment_bench.completions import Decoding
 from alignment_bench.layouts import Layout
 from alignment_bench.models import catalog
 from alignment_bench.models.storage import base_policy, formatter_of
+from alignment_bench.models.weights import for_inference
 from alignment_bench.prompts import Message, Prompt
 from alignment_bench.world.tasks import tldr
 
@@ -89,7 +90,7 @@ def compare(options: Mapping[str, str]) -> Comparison:
     with tempfile.TemporaryDirectory() as folder:
         formatter = formatter_of(source, CHAT, 512) if source.has_chat_template else formatter_of(source, {})
         policy: Any = base_policy(source, formatter, here, Path(folder) / "base")
-        drawing = policy._inference_model(dtype)
+        drawing = for_inference(policy, dtype)
         data = tldr(0)
         prompts = mixed_lengths([e.prompt for e in (*data.test, *data.train)], count)
         lengths = [len(policy.render(prompt)) for prompt in prompts]

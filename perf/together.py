@@ -4,7 +4,7 @@ One `bench run` of all methods with two workers, then each method in a run and a
 Job keys are the same in all of them, so the logs tell which jobs are a method's own work and which would
 have been done several times; CPU seconds of each job are noted by `timed/sitecustomize.py`.
 
-    python perf/six.py [methods=...] [budget=small] [repeats=5] [apart=1] [out=FILE]
+    python perf/together.py [methods=...] [budget=small] [repeats=5] [apart=1] [out=FILE]
 
 `repeats=` is of the run together, `apart=` of the separate runs, which take about three times as long.
 """

@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+from importlib.metadata import packages_distributions
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +50,24 @@ def test_every_comparison_has_its_script_and_takes_what_it_is_given() -> None:
         ]
         words = compare.command(name, {"repeats": "5", "trl112": "folder"}, Path("out"))[2:]
         assert {word.partition("=")[0] for word in words} <= known | {"repeats", "out"}
+
+
+def test_no_script_takes_the_name_of_what_libraries_import() -> None:
+    """A script's folder comes first on its path: torch asks for NVIDIA's `cuda`, installed or not."""
+    names = {file.stem for file in PERF.glob("*.py")}
+    assert "sampling" in names
+    assert not names & {"cuda", *sys.stdlib_module_names, *packages_distributions()}
+
+
+def test_both_samplers_are_measured_and_what_each_drew_is_counted() -> None:
+    import sampling
+
+    found = sampling.compare({"model": "tiny", "prompts": "2", "n": "2", "repeats": "1"})
+    assert [one.name for one in found.figures[:2]] == ["model.generate", "sampler"]
+    assert all(one.median > 0 for one in found.figures) and not found.skipped
+    assert found.claims[0].figure.values == pytest.approx(
+        (found.figures[1].median / found.figures[0].median,)
+    )
 
 
 def figure(*values: float) -> Any:

@@ -1,6 +1,6 @@
 """vLLM as the sampling engine, against a stand-in that takes exactly the arguments we rely on.
 
-vLLM itself needs a GPU; perf/cuda.py compares it with transformers where there is one.
+vLLM itself needs a GPU; perf/on_cuda.py compares it with transformers where there is one.
 """
 
 from __future__ import annotations

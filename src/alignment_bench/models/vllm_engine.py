@@ -8,7 +8,7 @@ prefills a prompt once for all its samples. Its random numbers are not our sampl
 different completions from one distribution, and the engine is part of every job's key.
 
 The engine takes `MEMORY_SHARE` of the GPU and leaves the rest to scoring; while something trains it sleeps,
-weights in host memory. Written against vLLM 0.33; perf/cuda.py compares it with transformers where it is
+weights in host memory. Written against vLLM 0.33; perf/on_cuda.py compares it with transformers where it is
 installed.
 """
 

@@ -6,7 +6,7 @@ bf16 autocast, and vLLM where it is installed. Both devices train on the same co
 samples on the way, the other device is handed. One line a check; exits 1 where the device disagrees with the
 CPU, 0 with "skipped: no CUDA device" where there is none. `device=cpu` holds the CPU against itself.
 
-    python perf/cuda.py [models=tiny,smollm2] [device=cuda] [checks=sampling,scoring,sft,...] [prompts=16]
+    python perf/on_cuda.py [models=tiny,smollm2] [device=cuda] [checks=sampling,scoring,sft,...] [prompts=16]
 """
 
 from __future__ import annotations

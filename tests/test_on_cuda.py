@@ -1,4 +1,4 @@
-"""perf/cuda.py: every check runs, here on the CPU against itself, and a disagreement is one."""
+"""perf/on_cuda.py: every check runs, here on the CPU against itself, and a disagreement is one."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[1]
 def cuda(monkeypatch: pytest.MonkeyPatch) -> Any:
     """The script; those of perf/ import each other by name."""
     monkeypatch.syspath_prepend(str(ROOT / "perf"))
-    return importlib.import_module("cuda")
+    return importlib.import_module("on_cuda")
 
 
 def test_sampling_scoring_and_a_trainer_agree_with_themselves(

@@ -8,13 +8,17 @@ from typing import Any
 import pytest
 import torch
 
+from alignment_bench import evaluate
 from alignment_bench.completions import Completion, Decoding
 from alignment_bench.errors import BadInput, NotApplicable
-from alignment_bench.incidents import collecting
+from alignment_bench.incidents import collecting, tell
 from alignment_bench.jobs import JobStore
+from alignment_bench.ledger import metering
 from alignment_bench.models import scoring
 from alignment_bench.models.storage import load_policy, save_policy
 from alignment_bench.prompts import Message, Prompt
+from alignment_bench.training import scalar
+from alignment_bench.training.preference import ScalarHead
 from alignment_bench.work import Work
 
 TEXTS = ("the dog ran", "a cat sat and a bird saw the park", "happy", "the sad dog was a sad dog and sat")
@@ -184,3 +188,43 @@ def test_running_out_of_gpu_memory_halves_the_batch_and_says_so(
     monkeypatch.setattr(scoring, "prefill", no_card)
     with pytest.raises(torch.cuda.OutOfMemoryError):
         random_policy.logprobs(prompts, completions)
+
+
+def test_a_reward_head_scores_in_smaller_batches_where_memory_runs_out(
+    random_policy: Any, pairs: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Same rewards, each counted once."""
+    prompts, completions = [p for p, _ in pairs], [c for _, c in pairs]
+    scalar.save_head(ScalarHead(random_policy.load_for_training(0), 0), tmp_path / "head")
+    with metering() as before:
+        expected = random_policy.head_scores(tmp_path / "head", prompts, completions)
+    whole = scalar.collate
+
+    def small_card(rows: Any, pad: int, device: str) -> Any:
+        if len(rows) > 8:
+            raise torch.cuda.OutOfMemoryError("out of memory")
+        return whole(rows, pad, device)
+
+    monkeypatch.setattr(scalar, "collate", small_card)
+    with collecting() as heard, metering() as after:
+        found = random_policy.head_scores(tmp_path / "head", prompts, completions)
+    assert found == pytest.approx(expected, abs=1e-5)
+    assert heard[-1] == "out of GPU memory: scored with batches of 5 rows"
+    assert after.total.tokens_scored == before.total.tokens_scored > 0
+
+
+def test_what_an_evaluator_met_is_told_at_every_use_of_its_scores(
+    random_policy: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def checked(*_: Any) -> dict[str, Any]:
+        tell("smaller batches")
+        return {}
+
+    monkeypatch.setattr(evaluate, "checked", checked)
+    work = Work(JobStore(tmp_path), random_policy.runtime, random_policy.n_parameters)
+    nothing: Any = None
+    for _ in range(2):
+        with collecting() as heard:
+            assert evaluate._score_one(work, "kl", nothing, nothing, {}) == {}
+        assert heard == ["smaller batches"]
+    assert len(list(tmp_path.glob("score/*/job.json"))) == 1

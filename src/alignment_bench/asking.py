@@ -169,7 +169,7 @@ class Asking:
             "price": [price(channel, self.ledger.currency), self.ledger.currency],
         }
         self.progress(f"ask {channel}")
-        result = self.work.store.run("ask", inputs, work)
+        result = self.work.noted("ask", inputs, work)
         records = _records(result)
         if isinstance(self.teacher, Billing):
             self._answers[channel] = self._answers.get(channel, 0) + len(records)

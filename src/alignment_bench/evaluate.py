@@ -124,7 +124,7 @@ def _score_one(
             (place.folder / BILLS).write_text(json.dumps(bills), "utf-8")
         return meter.total
 
-    result = work.store.run("score", {"name": name, **inputs}, do)
+    result = work.noted("score", {"name": name, **inputs}, do)
     _report(result)
     return _read(result.folder / "scores.json")
 

@@ -254,7 +254,14 @@ class Work:
 
     def run(self, kind: str, inputs: dict[str, Any], work: Callable[[Workplace], Spend | None]) -> JobResult:
         """A job of that kind: its stored result, or what it leaves now, keyed by its inputs and by how
-        models run. What the engine did otherwise than planned is stored with it and told at every use."""
+        models run."""
+        return self.noted(kind, {"inputs": inputs, "engine": self._keyed}, work)
+
+    def noted(
+        self, kind: str, key: Mapping[str, Any], work: Callable[[Workplace], Spend | None]
+    ) -> JobResult:
+        """A job of the store under that key. What the engine did otherwise than planned is stored with it and
+        told at every use."""
 
         def noting(place: Workplace) -> Spend | None:
             with collecting() as heard:
@@ -263,7 +270,7 @@ class Work:
                 dump_lines(place.folder / INCIDENTS, heard)
             return spend
 
-        result = self.store.run(kind, {"inputs": inputs, "engine": self._keyed}, noting)
+        result = self.store.run(kind, key, noting)
         if (told := result.folder / INCIDENTS).exists():
             tell(*load_lines(told))
         return result

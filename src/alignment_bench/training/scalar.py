@@ -12,6 +12,7 @@ from safetensors.torch import load_file, save_file
 from alignment_bench.completions import Completion
 from alignment_bench.errors import NotApplicable
 from alignment_bench.ledger import Spend, forward_cost, report
+from alignment_bench.models.fitting import fitting
 from alignment_bench.prompts import Prompt
 from alignment_bench.training.batches import Row, collate
 from alignment_bench.training.preference import ScalarHead
@@ -63,11 +64,15 @@ def score_scalar(
     ]
     order = sorted(range(len(rows)), key=lambda i: rows[i].length)
     scores = [0.0] * len(rows)
-    for start in range(0, len(order), trunk.score_rows):
-        indices = order[start : start + trunk.score_rows]
+
+    def score(indices: Sequence[int]) -> tuple[list[float], int]:
         batch = collate([rows[i] for i in indices], trunk.pad, trunk.device)
-        cost = forward_cost(trunk.n_parameters, batch.tokens)
-        report(Spend(tokens_scored=batch.tokens, flops=cost))
-        for i, value in zip(indices, head.last(batch).tolist(), strict=True):
+        values: list[float] = head.last(batch).tolist()
+        return values, batch.tokens
+
+    parts = [order[start : start + trunk.score_rows] for start in range(0, len(order), trunk.score_rows)]
+    for indices, (values, tokens) in fitting(parts, score):
+        report(Spend(tokens_scored=tokens, flops=forward_cost(trunk.n_parameters, tokens)))
+        for i, value in zip(indices, values, strict=True):
             scores[i] = value
     return scores

@@ -156,6 +156,10 @@ def resumed(make: Callable[[], Crew], name: str) -> Outcome:
 
 def in_processes(size: int, sharding: str, folder: Path, names: list[str]) -> dict[str, Outcome]:
     """The scenarios on that many processes: what the first has of each, its spend that of all."""
+    import accelerate.utils  # noqa: F401 - here, so that no process has to
+
+    import alignment_bench.training.processes.together  # noqa: F401
+
     context = multiprocessing.get_context("fork")
     processes = [context.Process(target=_one, args=(r, size, sharding, folder, names)) for r in range(size)]
     for process in processes:

@@ -64,9 +64,9 @@ def done(made: Supervised, folder: Path) -> tuple[list[float], Any, Any]:
 
 def children() -> list[int]:
     """Processes of a training that this one has started."""
-    listed = subprocess.run(
-        ["ps", "-ww", "-o", "pid=,args=", "--ppid", str(os.getpid())], capture_output=True
-    )
+    # -ww: their command lines are long, and ps may cut what it lists at 80 characters
+    command = ["ps", "-ww", "-o", "pid=,args=", "--ppid", str(os.getpid())]
+    listed = subprocess.run(command, capture_output=True, check=True)
     lines = listed.stdout.decode().splitlines()
     return [int(line.split()[0]) for line in lines if "training.processes.rank" in line]
 
@@ -92,7 +92,8 @@ def test_one_that_is_killed_ends_all_and_the_training_goes_on_from_there(
     def kill() -> None:
         while not checkpoint.exists():
             time.sleep(0.01)
-        os.kill(children()[-1], signal.SIGKILL)
+        first, second = children()
+        os.kill(max(first, second), signal.SIGKILL)
 
     threading.Thread(target=kill, daemon=True).start()
     with pytest.raises(BenchError, match=r"training process [01] of 2 was killed by SIGKILL"):

@@ -1,6 +1,8 @@
 """`bench plan`: jobs from a rehearsal, seconds from rates, and what a run says of the time that remains."""
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import ModuleType
@@ -10,6 +12,7 @@ import pytest
 
 from alignment_bench import cli
 from alignment_bench.costs import expectations, units
+from alignment_bench.costs.clock import Clock, Took
 from alignment_bench.costs.dry import Planned
 from alignment_bench.costs.estimate import Start, estimate
 from alignment_bench.costs.expectations import Remaining
@@ -31,12 +34,17 @@ Capture = pytest.CaptureFixture[str]
 
 @pytest.fixture
 def priced(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """No machine is measured: every unit takes a tenth of a second."""
+    """No machine is measured: every unit takes a tenth of a second, what is timed a hundredth."""
 
     def measure(self: Probe, needed: set[str]) -> None:
         self.rates |= dict.fromkeys(needed, 0.1)
 
+    @contextmanager
+    def timing(self: Clock) -> Iterator[Took]:
+        yield Took(0.01)
+
     monkeypatch.setattr(Probe, "measure", measure)
+    monkeypatch.setattr(Clock, "timing", timing)
     monkeypatch.setenv("ALIGNMENT_BENCH_CACHE", str(tmp_path / "cache"))
 
 
@@ -129,6 +137,28 @@ def test_the_command_prints_a_table_a_price_and_json(small_tldr: Any, priced: No
     rows = [*whole["settings"][0]["rows"], whole["settings"][0]["shared"]]
     assert sum(row["tokens_trained"] for row in rows) == whole["tokens_trained"] > 0
     assert not (small_tldr.results / "cells").exists()  # nothing was done
+
+
+def test_a_plan_says_that_it_times_training_in_one_process(small_tldr: Any, priced: None) -> None:
+    from alignment_bench.costs import page
+
+    one, two = (planned(small_tldr, "sft", f"training_processes={n}") for n in (1, 2))
+    assert two.seconds == one.seconds
+    assert [any("2 processes" in line for line in page.caveats(found)) for found in (one, two)] == [
+        False,
+        True,
+    ]
+
+
+def test_what_a_probe_kept_is_measured_again_where_it_is_damaged(small_tldr: Any, priced: None) -> None:
+    whole = planned(small_tldr, "sft")
+    (kept,) = expectations.place().parent.glob("*[0-9a-f].json")
+    stored = json.loads(kept.read_text("utf-8"))
+    kept.write_text(json.dumps({**stored, "pools": ["no pool"]}), "utf-8")
+    again = planned(small_tldr, "sft")
+    assert not again.parts[0].kept and again.seconds == whole.seconds
+    assert isinstance(json.loads(kept.read_text("utf-8"))["pools"], dict)
+    assert planned(small_tldr, "sft").parts[0].kept
 
 
 def test_wrong_keys_are_told_together() -> None:

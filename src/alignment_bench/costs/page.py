@@ -111,6 +111,11 @@ def caveats(found: Estimate) -> list[str]:
     source = "as an earlier plan on this machine measured them" if kept else "measured just now"
     lines.append(f"rates are those of {machine()}, {source}; planning took {duration(found.planning)}")
     for part in found.parts:
+        if (many := part.setting.runtime.processes) > 1:
+            lines.append(
+                f"NOT in the time: what {many} processes that train together take to start and to meet, nor "
+                "what they save; training counts as in one process"
+            )
         for unit, reason in sorted(part.unknown.items()):
             if not unit.startswith("evaluate once"):
                 lines.append(f"NOT in the time: {unit} ({reason})")

@@ -87,7 +87,7 @@ class Probe:
                 "core": [CORE_VERSION, __version__, sources()],
                 "machine": machine(),
                 "model": self.base.digest,
-                "runtime": [setting.runtime.keyed(), setting.runtime.device],
+                "runtime": [setting.runtime.keyed(training=False), setting.runtime.device],
                 "tier": asdict(setting.tier),
                 "data": setting.data.digest,
                 "evaluators": dict(setting.evaluator_digests),
@@ -273,8 +273,10 @@ class Probe:
             self.kept = True
         except FileNotFoundError:
             return
-        except (OSError, ValueError, KeyError, TypeError):
-            self.rates, self.pools, self.unknown = {}, {}, {}  # damaged: measured again, and written over
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            # damaged: measured again, and written over
+            self.rates, self.unknown, self.spends, self.pools, self.pieces = {}, {}, {}, {}, []
+            self.peak, self.clock = 0.0, Clock(self.setting.runtime.device)
 
     @property
     def share(self) -> float:

@@ -18,6 +18,7 @@ import torch
 
 from alignment_bench import runtime
 from alignment_bench.completions import Decoding
+from alignment_bench.config import parse
 from alignment_bench.errors import BadInput
 from alignment_bench.ledger import metering
 from alignment_bench.models import loading, vllm_engine
@@ -266,6 +267,14 @@ def test_scores_do_not_come_from_vllm(policy: Any, random_policy: Any) -> None:
     assert MADE == []
 
 
+def test_an_adapter_that_vllm_does_not_serve_is_refused_before_any_work() -> None:
+    asked = ["methods=sft", "task=tldr", "engine=vllm"]
+    with pytest.raises(BadInput) as told:
+        parse([*asked, "lora=513", "sharding=fsdp"])
+    assert {p.field for p in told.value.problems} == {"lora", "sharding"}
+    assert parse([*asked, "lora=512"]).lora == max(vllm_engine.RANKS)
+
+
 def test_what_stands_in_vllms_way_is_said_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """A CPU, no package, or a device it cannot be told of; the engine is keyed."""
     with pytest.raises(BadInput, match="not on a CPU"):
@@ -274,6 +283,7 @@ def test_what_stands_in_vllms_way_is_said_at_once(monkeypatch: pytest.MonkeyPatc
         runtime.resolve("cuda:1", engine="vllm")
     monkeypatch.delitem(sys.modules, "vllm")
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    monkeypatch.setattr(runtime, "version", lambda package: "2.13.0")  # no CPU build
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
     with pytest.raises(BadInput, match=r"pip install 'alignment-bench\[vllm\]'"):

@@ -26,6 +26,9 @@ def unworkable(request: RunRequest) -> list[Problem]:
     """What cannot work although every value on its own is well formed."""
     problems = runtime.check(request.device, request.dtype, request.threads, request.engine)
     problems += runtime.check_processes(request.training_processes, request.sharding, request.device)
+    if request.engine == "vllm" and (request.lora or 0) > runtime.VLLM_MAX_RANK:
+        what = f"vllm serves adapters of rank {runtime.VLLM_MAX_RANK} at most, not {request.lora}"
+        problems.append(Problem("lora", what, "use a smaller one, or engine=transformers"))
     known = [registry.load("tasks", task) for task in request.tasks if task in registry.names("tasks")]
     for task in known:
         wrong = data.check(request.task_options, task)

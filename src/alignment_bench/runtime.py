@@ -22,6 +22,8 @@ DEVICES = ("auto", "cpu", "cuda")
 DTYPES = ("auto", "float32", "bfloat16")
 ENGINES = ("transformers", "vllm")
 NO_VLLM = "vllm is not installed: pip install 'alignment-bench[vllm]', in an environment of its own"
+VLLM_MAX_RANK = 512
+"""largest rank of a LoRA adapter that vLLM serves"""
 SHARDINGS = ("ddp", "fsdp")
 TINY_PARAMETERS = 10_000_000
 """models below this size are `tiny` to the rules here"""

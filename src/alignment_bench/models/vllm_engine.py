@@ -23,10 +23,11 @@ from typing import Any
 from alignment_bench.completions import Completion, Decoding, End
 from alignment_bench.digests import derive_seed, digest_file
 from alignment_bench.prompts import Prompt
+from alignment_bench.runtime import VLLM_MAX_RANK
 
 MEMORY_SHARE = 0.45
 """of the GPU's memory: vLLM's weights and key-value cache"""
-RANKS = (8, 16, 32, 64, 128, 256, 320, 512)
+RANKS = (8, 16, 32, 64, 128, 256, 320, VLLM_MAX_RANK)
 """what vLLM's `max_lora_rank` may be"""
 ADAPTERS = 4
 """adapters kept in host memory; one at a time is on the GPU"""

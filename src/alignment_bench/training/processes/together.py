@@ -79,6 +79,8 @@ class Together:
             return None
         fresh = like()
         named = dict(fresh.named_parameters())
+        if missing := sorted(set(named) - set(found)):
+            raise RuntimeError(f"the shards do not hold {', '.join(missing[:3])} of the trained model")
         with torch.no_grad():
             for name, value in found.items():
                 if name in named:

@@ -5,6 +5,7 @@ The processes here are forked, which spares them their imports; `test_distribute
 
 from __future__ import annotations
 
+import importlib
 import multiprocessing
 import os
 from collections.abc import Callable, Iterator
@@ -36,6 +37,13 @@ from alignment_bench.training.settings import Objective, Settings
 SETTINGS = Settings(learning_rate=1e-3, epochs=2, batch_size=5, micro_batch=2)
 TOLERANCE = 1e-4
 """what losses and weights may differ by between one process and several"""
+IMPORTED = (
+    "accelerate.utils",
+    "torch._dynamo",
+    "torch.distributed.fsdp",
+    "alignment_bench.training.processes.together",
+)
+"""what processes need, imported before they are forked"""
 PATIENCE = 900
 """seconds that processes have: a limit for what hangs, not for what is slow"""
 
@@ -156,10 +164,9 @@ def resumed(make: Callable[[], Crew], name: str) -> Outcome:
 
 def in_processes(size: int, sharding: str, folder: Path, names: list[str]) -> dict[str, Outcome]:
     """The scenarios on that many processes: what the first has of each, its spend that of all."""
-    import accelerate.utils  # noqa: F401 - here, so that no process has to
-
-    import alignment_bench.training.processes.together  # noqa: F401
-
+    for module in IMPORTED:
+        importlib.import_module(module)
+    small_llama(lora=True)  # imports transformers' and peft's
     context = multiprocessing.get_context("fork")
     processes = [context.Process(target=_one, args=(r, size, sharding, folder, names)) for r in range(size)]
     for process in processes:

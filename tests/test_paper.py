@@ -11,7 +11,7 @@ import pytest
 
 from alignment_bench import cli, results
 from alignment_bench.cells import CellRecord, MetricScores, StoredSample
-from alignment_bench.comparison import compare
+from alignment_bench.comparison import compare, pick
 from alignment_bench.digests import digest
 from alignment_bench.provenance.paper import paragraph
 
@@ -99,6 +99,16 @@ def test_the_paragraph_says_what_was_done() -> None:
         assert fact in told, fact
     sizes = [line.estimates["quality"].delta.mde for line in block.lines if line.label != "base"]
     assert all(f"{size:.2g}" in told for size in sizes)
+
+
+def test_the_paragraph_names_the_family_and_claims_no_more_than_one_training_shows() -> None:
+    (block,) = compare(cells())
+    assert "Holm's adjustment over all pairs of the 3 methods;" in paragraph(block)
+    picked = pick(block, ("base", "sft"))
+    assert "over all pairs of the 3 methods that were run, of which 2 are shown;" in paragraph(picked, 3)
+    assert "over seeds and sources of prompts" in paragraph(block)
+    (once,) = compare([one for one in cells() if one.seed == 0])
+    assert "over sources of prompts alone, for these very trainings" in paragraph(once)
 
 
 def test_a_method_without_a_result_is_told() -> None:

@@ -113,6 +113,9 @@ def test_threads_in_each_other_s_way_are_told(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(crew, "cores", lambda: 4)
     assert crew.crowded(2, cells_like(4, threads=2)) == ""
     assert crew.crowded(3, cells_like(4, threads=2)).startswith("3 workers of 2 threads on 4 cores")
+    assert crew.crowded(2, cells_like(4, threads=2, processes=2)).startswith(
+        "2 workers of 2 processes of 2 threads on 4 cores"
+    )
     assert crew.crowded(9, cells_like(4, threads=1)) == "", "one thread each only takes turns"
     assert crew.crowded(3, cells_like(4, threads=2, device="cuda")) == ""
 

@@ -332,12 +332,12 @@ def _run_help() -> str:
         if key == "budget":
             default = ",".join(budget.name for budget in RunRequest((), ()).budgets)
         shown = "" if default in ("(required)", "none") else f" (default {default.strip('[]')})"
-        lines.append(f"  {key:<12} {about[name].help}{shown}")
+        lines.append(f"  {key:<18} {about[name].help}{shown}")
     lines += [
-        f"  {'decoding.*':<12} {about['decoding'].help}",
-        f"  {'task.*':<12} {about['task_options'].help}; bench show TASK",
-        *(f"  {'slurm.' + row.name:<17} {row.help}" for row in describe(SlurmOptions)),
-        f"  {'METHOD.*':<12} a field of every label of that method; bench show METHOD",
+        f"  {'decoding.*':<18} {about['decoding'].help}",
+        f"  {'task.*':<18} {about['task_options'].help}; bench show TASK",
+        *(f"  {'slurm.' + row.name:<18} {row.help}" for row in describe(SlurmOptions)),
+        f"  {'METHOD.*':<18} a field of every label of that method; bench show METHOD",
     ]
     return "\n".join(lines)
 

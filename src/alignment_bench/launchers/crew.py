@@ -34,11 +34,12 @@ def crowded(crew: int, cells: Sequence[Cell]) -> str:
     Threads that spin for cores which others hold made two SmolLM2 workers of two threads several times
     slower on two cores than two of one thread.
     """
-    on_cpu = [cell.setting.runtime.threads for cell in cells if cell.setting.runtime.device == "cpu"]
-    threads = max(on_cpu, default=1)
-    if threads == 1 or crew * threads <= cores():
+    on_cpu = [cell.setting.runtime for cell in cells if cell.setting.runtime.device == "cpu"]
+    threads, processes = max(((one.threads, one.processes) for one in on_cpu), default=(1, 1))
+    if threads == 1 or crew * threads * processes <= cores():
         return ""
-    return f"{crew} workers of {threads} threads on {cores()} cores get in each other's way: add threads=1"
+    each = f"{threads} threads" if processes == 1 else f"{processes} processes of {threads} threads"
+    return f"{crew} workers of {each} on {cores()} cores get in each other's way: add threads=1"
 
 
 def needs(cells: Sequence[Cell]) -> tuple[int, int]:

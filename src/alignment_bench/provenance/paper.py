@@ -58,7 +58,9 @@ def paper(root: Path, out: Path, filters: Mapping[str, tuple[str, ...]]) -> Writ
         paths.append(tables / name)
     drawn = draw(blocks, out / "figures", root=root)
     paths += [path for one in drawn for path in one.files]
-    paragraphs = [paragraph(block) for block in blocks]
+    rest = {key: allowed for key, allowed in filters.items() if key != "methods"}
+    every = {block.setting: len(block.lines) for block in blocks_of(cards.marked(found.records, root), rest)}
+    paragraphs = [paragraph(block, every[block.setting]) for block in blocks]
     (out / "methods.md").write_text("\n\n".join(paragraphs) + "\n", "utf-8")
     (out / "methods.tex").write_text("\n\n".join(map(escaped, paragraphs)) + "\n", "utf-8")
     records = [cell for block in blocks for line in block.lines for cell in line.cells]
@@ -68,12 +70,15 @@ def paper(root: Path, out: Path, filters: Mapping[str, tuple[str, ...]]) -> Writ
     return Written(tuple(paths), skipped, tuple(found.faults))
 
 
-def paragraph(block: Block) -> str:
-    """What was done in one block, for a methods section: every number in it is looked up."""
-    return " ".join(_sentences(block))
+def paragraph(block: Block, stored: int | None = None) -> str:
+    """What was done in one block, for a methods section: every number in it is looked up.
+
+    `stored`: how many methods the verdict is about, where the block shows fewer.
+    """
+    return " ".join(_sentences(block, stored or len(block.lines)))
 
 
-def _sentences(block: Block) -> Iterator[str]:
+def _sentences(block: Block, stored: int) -> Iterator[str]:
     setting, lines = block.setting, [line for line in block.lines if line.seeds]
     cells = [cell for line in lines for cell in line.cells]
     methods = [line.label for line in lines if line.label != BASE]
@@ -108,11 +113,16 @@ def _sentences(block: Block) -> Iterator[str]:
         f"{f', cross-fitted over {setting.folds} folds' if setting.folds else ''}; answers were drawn with "
         f"{_decoding(block)} where a metric does not say otherwise. The judge was {setting.judge}."
     )
+    analysis = "of a two-way random-effects analysis over seeds and sources of prompts"
+    if uneven[-1:] == [1]:
+        analysis = "over sources of prompts alone, for these very trainings"
+    family = f"all pairs of the {stored} methods"
+    if stored > len(block.lines):
+        family += f" that were run, of which {len(block.lines)} are shown"
     yield (
-        "Differences are paired by seed and prompt; 95 % intervals are of a two-way random-effects analysis "
-        "over seeds and sources of prompts. Two methods are told apart where p < 0.05 after Holm's "
-        "adjustment over all pairs; a method may be the best unless a one-sided test finds another better, "
-        "adjusted for the comparisons of that method alone."
+        f"Differences are paired by seed and prompt; 95 % intervals are {analysis}. Two methods are told "
+        f"apart where p < 0.05 after Holm's adjustment over {family}; a method may be the best unless a "
+        "one-sided test finds another better, adjusted for the comparisons of that method alone."
     )
     yield from _detectable(block, lines)
     yield from _tuning(cells)

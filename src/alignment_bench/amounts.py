@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 
 def counted(count: int, noun: str, plural: str = "") -> str:
     """A count with its noun: `1 comparison`, `1,326 comparisons`."""
     return f"{count:,} {noun if count == 1 else plural or noun + 's'}"
+
+
+def named(names: Sequence[str], most: int = 8) -> str:
+    """Names in a row; of more than `most` the first ones, and how many more there are."""
+    left = len(names) - most
+    return ", ".join(names) if left <= 0 else f"{', '.join(names[:most])} and {left:,} more"
 
 
 def duration(seconds: float) -> str:

@@ -11,6 +11,7 @@ from itertools import pairwise
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
+from alignment_bench.amounts import named
 from alignment_bench.comparison import Line
 from alignment_bench.figures import style
 from alignment_bench.figures.plot import Figure, Plot, Row, View, best_first
@@ -41,7 +42,7 @@ def prepare(view: View) -> Plot | str:
             curves.setdefault(same, (found, []))[1].append(line.label)
         else:
             missing.setdefault(why, []).append(line.label)
-    notes = [f"no curve: {', '.join(labels)} ({why})" for why, labels in missing.items()]
+    notes = [f"no curve: {named(labels)} ({why})" for why, labels in missing.items()]
     if not curves:
         return "; ".join(notes) or "nothing is stored"
     rows: list[Row] = []
@@ -49,7 +50,7 @@ def prepare(view: View) -> Plot | str:
         room = "" if place < MOST else "no room on a page"
         rows += [{"methods": " = ".join(sorted(labels, key=len)), **row, "left_out": room} for row in found]
     shared = [labels for _, labels in curves.values() if len(labels) > 1]
-    notes += [f"one training behind {', '.join(labels)}" for labels in shared]
+    notes += [f"one training behind {named(labels)}" for labels in shared]
     if len(curves) > MOST:
         notes.append(f"shown are the {MOST} best by {view.column.name} of {len(curves)}")
 

@@ -27,6 +27,8 @@ from alignment_bench.launchers.turns import Turns
 from alignment_bench.progress import Reporter
 
 ROOT = Path(__file__).parent.parent
+ALONE = "ALIGNMENT_BENCH_TEST_ALONE"
+"""set where one test has a process to itself"""
 
 
 def wrong(*words: str) -> dict[str, str]:
@@ -224,11 +226,23 @@ def fake_slurm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.mark.slow
-def test_slurm_itself_in_miniature(
-    fake_slurm: Path, small_tldr: Any, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+def test_slurm_itself_in_miniature(tmp_path: Path) -> None:
+    """In a process of its own: submitit sets up the logging of whole processes when it is imported."""
+    pytest.importorskip("submitit")
+    name = f"{__file__}::test_an_array_of_which_one_job_is_killed"
+    command = [sys.executable, "-m", "pytest", "-c", str(ROOT / "pyproject.toml"), "--rootdir", str(ROOT)]
+    command += ["-p", "no:cacheprovider", f"--basetemp={tmp_path / 'own'}", "-q", name]
+    own = {**os.environ, ALONE: "true"}
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=own)
+    assert done.returncode == 0 and "1 passed" in done.stdout, done.stdout + done.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(ALONE not in os.environ, reason="run by test_slurm_itself_in_miniature")
+def test_an_array_of_which_one_job_is_killed(
+    fake_slurm: Path, small_tldr: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """An array of two jobs, one of which is killed and submitted again; what sbatch is asked for."""
-    pytest.importorskip("submitit")
     monkeypatch.setattr(slurm, "ASK", 1.0)
     monkeypatch.setitem(slurm.LAGS, "slurm", 1.0)
     monkeypatch.setitem(slurm.PAUSES, "slurm", 0.2)
@@ -263,7 +277,7 @@ def test_slurm_itself_in_miniature(
     for line in ("array=0-1%2", "partition=debug", "mem=2GB", "nice=7", "time=1440", "cpus-per-task=1"):
         assert f"#SBATCH --{line}\n" in first
     assert "gpus" not in first
-    said = capfd.readouterr().err
+    said = capsys.readouterr().err
     assert struck and "ended without a result (FAILED); it is done again, try 2 of 3" in said
     found = small_tldr.records()
     assert sum(any(note.startswith(SURVIVED) for note in r.notes) for r in found.values()) == 1

@@ -75,7 +75,7 @@ CASES = (
     Case("self_refine:critique_tokens=24", kl="none"),
     Case("sft+self_rerank:by=likelihood:n=2", ("demonstrate",), kl="none"),
     Case(
-        "self_rewarding:seed_share=0.7:iterations=1:audit=0:batch_size=4:learning_rate=0.0005",
+        "self_rewarding:seed_share=0.7:iterations=1:audit=0:batch_size=4:learning_rate=0.0003",
         ("demonstrate", "score"),
         ("judging learned from 11 of 11", "not audited", "from 6 fresh prompts"),
         budget="1500s",

@@ -13,6 +13,7 @@ import torch
 
 from alignment_bench import ppo_job
 from alignment_bench.errors import BadInput
+from alignment_bench.ledger import Spend, metering
 from alignment_bench.methods.ppo import PPO
 from alignment_bench.models.loading import new_adapter
 from alignment_bench.reward_models import RewardModel
@@ -288,6 +289,58 @@ def test_a_pass_takes_as_many_steps_as_it_was_told(
     optimiser = make_optimiser(critic.trained, 1e-3)
     ppo_training.one_iteration(critic, optimiser, ROLLOUTS * 3, (0, 0), 0, "cpu")
     assert len(seen) == 2 * steps and sum(seen) == 2 * 9
+
+
+@pytest.mark.parametrize("separate_value", [True, False])
+def test_the_pass_that_scores_serves_the_first_step(
+    separate_value: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where one micro-batch holds the iteration: the same weights bit for bit, for one pass less."""
+    found: list[tuple[int, dict[str, Any], Spend]] = []
+    original = collect
+
+    def without_graph(*arguments: Any) -> Any:
+        experience, stats = original(*arguments)
+        assert [e.fresh is not None for e in experience] == [True]
+        return [replace(e, fresh=None) for e in experience], stats
+
+    for way in (original, without_graph):
+        critic = actor(separate_value=separate_value, epochs=2)
+        passes: list[int] = []
+        critic.model.register_forward_hook(lambda *_, passes=passes: passes.append(1))
+        monkeypatch.setattr(ppo_training, "collect", way)
+        with metering() as meter:
+            ppo_training.one_iteration(
+                critic, make_optimiser(critic.trained, 1e-2), ROLLOUTS, (0, 0), 0, "cpu"
+            )
+        found.append((len(passes), critic.trained.state_dict(), meter.total))
+    (once, weights, spent), (again, others, _) = found
+    assert (once, again) == (2, 3)
+    assert all(torch.equal(weights[name], others[name]) for name in weights)
+    tokens = sum(rollout.row.length for rollout in ROLLOUTS)
+    assert (spent.tokens_scored, spent.tokens_trained) == (tokens, 2 * tokens)
+
+
+@pytest.mark.parametrize("separate_value", [True, False])
+@pytest.mark.parametrize("micro_batch", [64, 1])
+def test_a_pass_that_no_step_follows_is_paid_for(separate_value: bool, micro_batch: int) -> None:
+    """Where training stops by its KL: policy, reference and a value model have all scored the rollouts."""
+    critic = actor(separate_value=separate_value, micro_batch=micro_batch, stop_at_kl=-1e9)
+    with metering() as meter:
+        row = ppo_training.one_iteration(
+            critic, make_optimiser(critic.trained, 1e-2), ROLLOUTS, (0, 0), 0, "cpu"
+        )
+    tokens = sum(rollout.row.length for rollout in ROLLOUTS)
+    assert "loss" not in row and meter.total.tokens_trained == 0
+    assert meter.total.tokens_scored == (3 if separate_value else 2) * tokens
+    assert meter.total.flops == 2 * critic.parameters_policy * meter.total.tokens_scored
+
+
+def test_several_micro_batches_keep_no_graph() -> None:
+    """They would all be in memory at once."""
+    experience, _ = collect(actor(micro_batch=2), ROLLOUTS, 0, "cpu")
+    assert len(experience) == 2 and all(e.fresh is None for e in experience)
+    assert not any(e.logprobs.requires_grad or e.values.requires_grad for e in experience)
 
 
 def test_the_optimiser_is_adamw_with_the_papers_epsilon(

@@ -225,11 +225,11 @@ class DryWork(Work):
         asked = units.trained(longer[:train], settings)
         tokens = sum(both[:train])
         asked[units.TRAIN_TOKEN] = float(settings.epochs * tokens)
-        passes = (2 if kind == "likelihood_ratio" else 1) + (1 if kind == "likelihood_ratio" else 0)
+        passes = 3 if kind == "likelihood_ratio" else 1
         rows = start.score_rows
         asked[units.SCORE_TOKEN] = float(passes * sum(both))
         asked[units.SCORE_BATCH] = float(passes * -(-2 * len(pairs) // rows))
-        asked[units.LOAD] = float(passes - 1 if kind == "likelihood_ratio" else 1)
+        asked[units.LOAD] = 2.0 if kind == "likelihood_ratio" else 1.0
         spent = trained_spend(start, settings.epochs * tokens) + Spend(
             tokens_scored=passes * sum(both), flops=2.0 * start.n_parameters * passes * sum(both)
         )

@@ -165,10 +165,12 @@ class DryController(Controller):
         trunks = 2 if settings.separate_value else 1
         one, spend, tokens = self._rollouts(policy, prompts, reward, settings.rollouts, 1, drawing, "score")
         start = model_policy(policy)
-        passes = (trunks + 1) / 3 + settings.epochs * trunks  # forward alone is a third of training
+        at_once = settings.minibatches == 1 and settings.rollouts <= settings.micro_batch
+        scoring = 1 if at_once else trunks + 1  # the first step has scored what it trains on by itself
+        passes = scoring / 3 + settings.epochs * trunks  # forward alone is a third of training
         steps = settings.epochs * settings.minibatches
         units.add(one, {units.TRAIN_TOKEN: tokens * passes, units.TRAIN_STEP: float(steps), units.SAVE: 1.0})
-        seen = round(tokens * (trunks + 1))
+        seen = round(tokens * scoring)
         spend = spend + trained_spend(start, round(tokens * settings.epochs * trunks))
         spend = spend + Spend(tokens_scored=seen, flops=2.0 * start.n_parameters * seen)
         asked = {name: number * settings.iterations for name, number in one.items()}

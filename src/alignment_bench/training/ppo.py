@@ -13,7 +13,9 @@ Deviations: rollouts stop at the end of sequence instead of running to a fixed l
 position ids are those of the unpadded sequence; gradients are clipped to norm 1.
 
 Old log-probabilities, reference and values are computed on the very micro-batches that the updates use,
-so that the ratio is exactly 1 before the first step. State is checkpointed after every iteration.
+so that the ratio is exactly 1 before the first step. Where one micro-batch holds a whole iteration, the pass
+that finds them is also the forward pass of the first step: nothing has changed in between. State is
+checkpointed after every iteration.
 """
 
 from __future__ import annotations
@@ -58,6 +60,8 @@ class Experience:
     values: Tensor
     advantages: Tensor
     returns: Tensor
+    fresh: tuple[Tensor, Tensor] | None = None
+    """log-probabilities and values with their graph, while no step was taken since"""
 
 
 class ActorCritic:
@@ -178,6 +182,9 @@ def one_iteration(
     settings = actor.settings
     experience, stats = collect(actor, rollouts, pad, device)
     if settings.stop_at_kl is not None and stats["kl_to_reference"] > settings.stop_at_kl:
+        # No step follows that would pay for the pass it shares.
+        unpaid = actor.trunks * sum(e.batch.tokens for e in experience if e.fresh is not None)
+        report(Spend(tokens_scored=unpaid, flops=forward_cost(actor.parameters_policy, unpaid)))
         actor.trained.eval()
         return stats
     noise = generator("ppo minibatches", *seed)
@@ -201,22 +208,28 @@ def collect(
     settings = actor.settings
     ordered = sorted(rollouts, key=lambda rollout: rollout.row.length)
     size = min(settings.micro_batch, max(1, len(ordered) // settings.minibatches))
+    whole = len(ordered) <= size
+    fresh: tuple[Tensor, Tensor] | None = None
     seen: list[tuple[Batch, Tensor, Tensor, Tensor]] = []
     kl = 0.0
     actor.trained.train()  # no dropout anywhere: the same numbers as in the update, bit for bit
     for start in range(0, len(ordered), size):
         part = ordered[start : start + size]
         batch = collate([rollout.row for rollout in part], pad, device)
-        with torch.no_grad(), precision(settings.bf16, device):
-            logprobs, values = actor.forward(batch)
+        with precision(settings.bf16, device):
             reference = actor.reference_logprobs(batch)
+            with torch.set_grad_enabled(whole):
+                logprobs, values = actor.forward(batch)
+        if whole:
+            fresh = logprobs, values
+            logprobs, values = logprobs.detach(), values.detach()
         scores = torch.tensor([effective_score(r, settings.missing_eos_score) for r in part], device=device)
         rewards = token_rewards(
             logprobs, reference, scores, batch.mask, settings.kl_coefficient, settings.kl_estimator
         )
         seen.append((batch, logprobs, values, rewards))
         kl += float((logprobs - reference).sum())
-        passes = actor.trunks + 1
+        passes = 1 if whole else actor.trunks + 1  # a pass that trains as well is paid for there
         cost = forward_cost(actor.parameters_policy, batch.tokens) * passes
         report(Spend(tokens_scored=batch.tokens * passes, flops=cost))
     masks = [batch.mask for batch, _, _, _ in seen]
@@ -231,7 +244,7 @@ def collect(
     if settings.whiten_advantages:
         advantages = whitened(advantages, masks)
     experience = [
-        Experience(batch, logprobs, values, advantage, returns)
+        Experience(batch, logprobs, values, advantage, returns, fresh)
         for (batch, logprobs, values, _), advantage, (_, returns) in zip(
             seen, advantages, estimates, strict=True
         )
@@ -256,8 +269,11 @@ def step(actor: ActorCritic, optimiser: torch.optim.Optimizer, part: Sequence[Ex
     terms = sum(int(e.batch.mask.sum()) for e in part)
     total = 0.0
     for e in part:
-        with precision(settings.bf16, e.batch.ids.device.type):
-            logprobs, values = actor.forward(e.batch)
+        if e.fresh is None:
+            with precision(settings.bf16, e.batch.ids.device.type):
+                logprobs, values = actor.forward(e.batch)
+        else:
+            (logprobs, values), e.fresh = e.fresh, None
         surrogate = policy_loss(logprobs, e.logprobs, e.advantages, settings.clip)
         error = value_loss(values, e.values, e.returns, settings.value_clip)
         loss = ((surrogate + settings.value_coefficient * error) * e.batch.mask).sum() / terms

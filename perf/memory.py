@@ -5,7 +5,7 @@ pairs and one round of PPO, since more of them take longer and no more memory. E
 counts: the libraries, sampling before and after, the reward model, and KL to the base at the end. Exits 1
 where a peak is above the limit.
 
-    python perf/memory.py [trainers=dpo,ppo] [pairs=4] [limit=3.0]      # limit in GiB
+    python perf/memory.py [trainers=dpo,ppo] [pairs=4] [limit=3.0]
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ PROMPT_TOKENS = 256
 
 
 def peak(trainer: str, pairs: int) -> float:
-    """Trains in this process; its largest resident memory so far, in GiB."""
+    """Trains in this process; its largest resident memory so far, in GB."""
     from alignment_bench.models.storage import base_policy, formatter_of
 
     source = catalog.prepare("smollm2")
@@ -51,7 +51,7 @@ def peak(trainer: str, pairs: int) -> float:
         policy: Any = train(trainer, work, base, prompts, compared, decoding)
         drawn, _ = work.sample(policy, prompts[:8], 1, decoding, 1)
         policy.kl(base, prompts[:8], [row[0] for row in drawn])
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
 
 
 def train(
@@ -100,7 +100,7 @@ def main(arguments: list[str]) -> int:
         with multiprocessing.get_context("spawn").Pool(1) as fresh:
             found = fresh.apply(peak, (trainer, int(given["pairs"])))
         over |= found > float(given["limit"])
-        print(f"smollm2 {trainer} under LoRA: {found:.2f} GiB at the peak of the whole process", flush=True)
+        print(f"smollm2 {trainer} under LoRA: {found:.2f} GB at the peak of the whole process", flush=True)
     return int(over)
 
 

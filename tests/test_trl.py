@@ -13,6 +13,7 @@ from typing import Any, get_args
 import numpy as np
 import pytest
 import torch
+import trl.trainer.utils as trl_utils
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
@@ -126,6 +127,25 @@ def test_dpo_is_the_plain_loop(changed: Any, pairs: list[PairRow], tmp_path: Pat
     assert [row["loss"] for row in log] == pytest.approx(curve, abs=1e-5)
     assert log[0]["loss"] == pytest.approx(np.log(2), abs=1e-5) and log[-1]["loss"] < log[0]["loss"]
     assert_close(trained, plain, changed)
+
+
+def test_prompts_are_kept_out_of_the_vocabulary_projection(
+    changed: Any, pairs: list[PairRow], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of every pair only completion tokens are projected, which is a matter of memory."""
+    projected: list[int] = []
+    original = trl_utils._ChunkedLogProbFunction
+
+    class Counting:
+        @staticmethod
+        def apply(hidden: Tensor, *rest: Any) -> Any:
+            projected.append(len(hidden))
+            return original.apply(hidden, *rest)
+
+    monkeypatch.setattr(trl_utils, "_ChunkedLogProbFunction", Counting)
+    trl_preference.train_dpo(changed, pairs, DPOSettings(SETTINGS, 0.5), 0, tmp_path)
+    written = sum(len(row.completion) for pair in pairs for row in (pair.chosen, pair.rejected))
+    assert sum(projected) == SETTINGS.epochs * written
 
 
 def test_dpo_in_micro_batches_is_dpo(changed: Any, pairs: list[PairRow], tmp_path: Path) -> None:
@@ -521,4 +541,4 @@ def test_only_these_modules_import_trl() -> None:
         for path in root.rglob("*.py")
         if any(line.strip().startswith(("import trl", "from trl")) for line in path.read_text().splitlines())
     }
-    assert found == {"trl_preference.py", "trl_online.py"}
+    assert found == {"through_trl.py", "trl_preference.py", "trl_online.py"}

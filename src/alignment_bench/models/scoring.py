@@ -16,8 +16,8 @@ import torch
 from alignment_bench.models.fitting import fitting
 from alignment_bench.models.prefill import extend, prefill
 
-CHUNK = 2**25
-"""logits held at once while a KL is summed (128 MiB in float32)"""
+CHUNK = 2**23
+"""logits of each policy that are made float32 at once while a KL is summed (32 MiB)"""
 
 
 @dataclass

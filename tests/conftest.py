@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import signal
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -82,6 +83,10 @@ def _helper(name: str) -> ModuleType:
         spec.loader.exec_module(sys.modules[name])
     return sys.modules[name]
 
+
+# A shell that starts tests in the background has them ignore SIGINT, and so would whatever they start.
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # by name, not as a fixture: tests make their data of it outside of functions
 _helper("made_cells")

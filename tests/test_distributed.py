@@ -223,7 +223,7 @@ def _one(rank: int, size: int, sharding: Any, folder: Path, names: list[str]) ->
 
 PLANS = {
     "ddp": (2, ["full", "lora", "objective", "uneven", "preference", "head", "full/resumed", "lora/resumed"]),
-    "fsdp": (2, ["full", "lora", "objective", "uneven", "head"]),
+    "fsdp": (2, ["full", "lora", "objective", "uneven", "head", "full/resumed", "lora/resumed"]),
     "three": (3, ["full", "preference"]),
 }
 CASES = [(plan, name) for plan, (_, names) in PLANS.items() for name in names]

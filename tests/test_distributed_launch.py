@@ -6,8 +6,10 @@ import json
 import os
 import signal
 import subprocess
+import sys
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -32,9 +34,9 @@ from alignment_bench.training.settings import Objective, Settings
 SETTINGS = Settings(learning_rate=1e-4, epochs=2, batch_size=8, micro_batch=4)
 
 
-def order(folder: Path, processes: int, settings: Settings = SETTINGS) -> Supervised:
+def order(folder: Path, processes: int, settings: Settings = SETTINGS, sharding: str = "ddp") -> Supervised:
     """Fine-tuning of the shipped base on made-up rows."""
-    runtime = resolve("cpu", threads=1, processes=processes)
+    runtime = resolve("cpu", threads=1, processes=processes, sharding=sharding)
     activate(runtime)
     source = catalog.prepare("tiny", trust=False, say=lambda text: None)
     formatter = Formatter.loads((source.located / "formatter.json").read_text("utf-8"))
@@ -80,11 +82,12 @@ def test_two_processes_lose_what_one_does(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("sharding", ["ddp", "fsdp"])
 def test_one_that_is_killed_ends_all_and_the_training_goes_on_from_there(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    sharding: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The cell says who was killed; the same job afterwards ends with the weights of one left in peace."""
-    made = order(tmp_path, 2, replace(SETTINGS, epochs=30))
+    made = order(tmp_path, 2, replace(SETTINGS, epochs=30), sharding)
     whole = done(made, tmp_path / "whole")
     monkeypatch.setattr(crew, "CHECKPOINT_SECONDS", 0.0)
     checkpoint = tmp_path / "killed" / "partial" / crew.FILE
@@ -111,6 +114,45 @@ def test_what_one_raises_comes_back_as_it_is(tmp_path: Path) -> None:
     with pytest.raises(Diverged, match="learning_rate"):
         done(hopeless, tmp_path)
     assert not children()
+
+
+def ranks(folder: Path) -> list[int]:
+    """Processes of a training whose files lie in `folder`, whoever started them."""
+    listed = subprocess.run(["ps", "-ww", "-eo", "pid=,stat=,args="], capture_output=True, check=True)
+    found = [line.split(None, 2) for line in listed.stdout.decode().splitlines()]
+    return [
+        int(pid)
+        for pid, state, command in found
+        if "processes.rank" in command and str(folder) in command and not state.startswith("Z")
+    ]
+
+
+def until(condition: Callable[[], bool], seconds: float) -> bool:
+    """Whether it comes true in time."""
+    end = time.monotonic() + seconds
+    while not condition() and time.monotonic() < end:
+        time.sleep(0.05)
+    return condition()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "sent,code", [(signal.SIGINT, 130), (signal.SIGTERM, -signal.SIGTERM), (signal.SIGKILL, -signal.SIGKILL)]
+)
+def test_who_is_stopped_while_processes_train_leaves_none(sent: int, code: int, tmp_path: Path) -> None:
+    """Ctrl-C, the end of a Slurm job, and no time for a farewell."""
+    words = ["methods=sft", "task=tldr", "budget=small", "workers=1", "threads=1", "quiet=true"]
+    command = [sys.executable, "-m", "alignment_bench", "run", *words, f"results={tmp_path}"]
+    running = subprocess.Popen([*command, "training_processes=2"], stderr=subprocess.PIPE, text=True)
+    try:
+        assert until(lambda: len(ranks(tmp_path)) == 2, 600), "no training began"
+        running.send_signal(sent)
+        said = running.communicate(timeout=300)[1]
+    finally:
+        running.kill()
+    assert running.returncode == code, said
+    assert "Traceback" not in said
+    assert until(lambda: not ranks(tmp_path), 120)
 
 
 def test_errors_travel_whole(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import math
 import operator
+import shutil
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from functools import reduce
@@ -23,8 +24,11 @@ from torch.distributed.checkpoint import state_dict as states
 
 from alignment_bench.ledger import Spend, report
 from alignment_bench.training.crew import FILE, Clock, restore, save, write
+from alignment_bench.training.processes import shards
 
 Item = TypeVar("Item")
+SHARDS = "shards-"
+"""a folder of the checkpoint after so many steps, a file a process"""
 
 
 class Together:
@@ -118,23 +122,18 @@ class Together:
             return []
         if self.sharding == "ddp":
             return restore(self.file, unwrapped(self.accelerator, model), optimiser, paid=first)
-        state = torch.load(self.file, weights_only=True, map_location="cpu", mmap=True)
-        weights, moments = (state["weights"], state["optimiser"]) if first else ({}, {})
-        states.set_state_dict(
-            model,
-            optimiser,
-            model_state_dict=weights,
-            optim_state_dict=moments,
-            options=_SPREAD,
-        )
+        state = torch.load(self.file, weights_only=True, map_location="cpu")
+        shards.restore(self.shard(state["shards"]), model, optimiser)
         if first:
             report(Spend.from_json(state["spend"]))
         return list(state["curve"])
 
+    def shard(self, folder: str) -> Path:
+        """This process's file in a folder of shards."""
+        return self.file.parent / folder / f"{self.rank}.pt"
+
     def due(self, step: int) -> bool:
         """The first process's clock counts. It is asked for at steps that all know beforehand."""
-        if self.sharding == "fsdp":
-            return False  # taking up sharded optimiser state hangs on CPUs: none is kept until that is solved
         if self.begun is None:
             self.begun = step
             self.asked = step + 1
@@ -153,17 +152,23 @@ class Together:
     def keep(
         self, model: Any, optimiser: torch.optim.Optimizer, curve: Sequence[float], spent: Spend
     ) -> None:
-        """The first process writes what is whole there already, or was gathered from the shards."""
+        """Each process writes its shards, if any; then the first what is whole, or where the shards are."""
         with self.clock.pausing():
-            everybody: list[Any] = [None] * self.size
-            dist.all_gather_object(everybody, spent)
-            spends = reduce(operator.add, everybody)
+            folder = f"{SHARDS}{len(curve)}"
             if self.sharding == "fsdp":
-                weights, moments = states.get_state_dict(model, optimiser, options=_GATHERED_TRAINED)
-                if self.rank == 0:
-                    write(self.file, {"weights": weights, "optimiser": moments}, curve, spends)
-            elif self.rank == 0:
+                shards.save(self.shard(folder), model, optimiser)
+            everybody: list[Any] = [None] * self.size
+            dist.all_gather_object(everybody, spent)  # and all shards are written
+            if self.rank != 0:
+                return
+            spends = reduce(operator.add, everybody)
+            if self.sharding == "ddp":
                 save(self.file, unwrapped(self.accelerator, model), optimiser, curve, spends)
+                return
+            write(self.file, {"shards": folder}, curve, spends)
+            for old in self.file.parent.glob(f"{SHARDS}*"):
+                if old.name != folder:
+                    shutil.rmtree(old)
 
     def part(self) -> None:
         """Leaves in order, once all are here."""
@@ -172,10 +177,6 @@ class Together:
 
 
 _GATHERED = states.StateDictOptions(full_state_dict=True, cpu_offload=True)
-_GATHERED_TRAINED = states.StateDictOptions(full_state_dict=True, cpu_offload=True, ignore_frozen_params=True)
-_SPREAD = states.StateDictOptions(
-    full_state_dict=True, broadcast_from_rank0=True, ignore_frozen_params=True, strict=False
-)
 
 
 def unwrapped(accelerator: Any, model: Any) -> Any:

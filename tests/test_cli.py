@@ -164,6 +164,17 @@ def test_a_closed_pipe_is_no_error() -> None:
     assert (done.returncode, done.stderr) == (0, "")
 
 
+def test_another_broken_pipe_is_an_error(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A worker that is gone, say: what reads stdout is still there, or stdout is no pipe at all."""
+    monkeypatch.setitem(cli.VERBS, "table", failing(BrokenPipeError("a worker")))
+    with pytest.raises(BrokenPipeError, match="a worker"):
+        main(["table"])
+    with (tmp_path / "out").open("w") as out:
+        monkeypatch.setattr(sys, "stdout", out)
+        with pytest.raises(BrokenPipeError, match="a worker"):
+            main(["table"])
+
+
 def test_the_commands_are_installed() -> None:
     from importlib.metadata import entry_points
 

@@ -48,7 +48,7 @@ def test_every_comparison_has_its_script_and_takes_what_it_is_given() -> None:
             for one in calls
             if isinstance(one.func, ast.Name) and one.func.id == "script"
         ]
-        words = compare.command(name, {"repeats": "5", "trl112": "folder"}, Path("out"))[2:]
+        words = compare.command(name, {"repeats": "5", "trl112": "folder", "posts": "file"}, Path("out"))[2:]
         assert {word.partition("=")[0] for word in words} <= known | {"repeats", "out"}
 
 

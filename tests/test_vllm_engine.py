@@ -288,5 +288,9 @@ def test_what_stands_in_vllms_way_is_said_at_once(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
     with pytest.raises(BadInput, match=r"pip install 'alignment-bench\[vllm\]'"):
         runtime.resolve("cuda", engine="vllm")
+    # A driver whose workers are elsewhere needs none; they look for themselves.
+    elsewhere = runtime.resolve("cuda", engine="vllm", elsewhere=True)
+    assert "alignment-bench[vllm]" in str(runtime.absent(elsewhere)[0])
     monkeypatch.setattr("importlib.util.find_spec", lambda name: object())
+    assert not runtime.absent(elsewhere)
     assert runtime.resolve("auto", engine="vllm").keyed()["engine"] == "vllm"

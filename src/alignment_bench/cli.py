@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import select
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -88,6 +89,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         print("bench: interrupted; resume with the same command", file=sys.stderr)
         return 130
     except BrokenPipeError:
+        if not _without_reader():
+            raise
         # The reader (head, say) has what it wanted. Python would complain again when it closes stdout.
         with contextlib.suppress(OSError):
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -102,6 +105,16 @@ def main(argv: Sequence[str] | None = None) -> int:
             file=sys.stderr,
         )
         return 1
+
+
+def _without_reader() -> bool:
+    """Whether stdout is a pipe that nobody reads any more: any other broken pipe is an error."""
+    try:
+        waiting = select.poll()
+        waiting.register(sys.stdout.fileno(), 0)
+    except (AttributeError, OSError, ValueError):  # no such system call, or no such file
+        return False
+    return any(event & (select.POLLERR | select.POLLHUP) for _, event in waiting.poll(0))
 
 
 def _dispatch(arguments: list[str]) -> int:

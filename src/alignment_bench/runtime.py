@@ -83,13 +83,14 @@ def resolve(
 ) -> Runtime:
     """The runtime for a model of `parameters` parameters. Raises BadInput with everything that is wrong.
 
-    `elsewhere`: models will run on other machines, so a device that is asked for need not be on this one.
+    `elsewhere`: models will run on other machines, so a device or an engine that is asked for need not be on
+    this one.
     """
     problems = check(device, dtype, threads, engine) + check_processes(processes, sharding, device)
     if not problems and device != "cpu" and not (elsewhere and device != "auto"):
         device, missing = _pick(device)
         problems += missing or _too_many(processes, device)
-    if engine == "vllm" and not problems:
+    if engine == "vllm" and not problems and not elsewhere:
         problems += _without_vllm(device)
     if problems:
         raise BadInput(problems)
@@ -127,9 +128,10 @@ def _without_vllm(device: str) -> list[Problem]:
     return problems
 
 
-def absent(device: str) -> list[Problem]:
-    """Why this machine cannot run models on the device, if it cannot."""
-    return [] if device == "cpu" else _pick(device)[1]
+def absent(runtime: Runtime) -> list[Problem]:
+    """Why this machine has not what the runtime asks for, if it has not."""
+    problems = [] if runtime.device == "cpu" else _pick(runtime.device)[1]
+    return problems + (_without_vllm(runtime.device) if runtime.engine == "vllm" else [])
 
 
 def check_processes(processes: int, sharding: str, device: str) -> list[Problem]:

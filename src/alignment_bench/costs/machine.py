@@ -27,6 +27,6 @@ def sources() -> str:
         for file in sorted((root / folder).iterdir(), key=lambda f: f.name):
             if file.name.endswith(".py"):
                 found[f"{folder}/{file.name}"] = file.read_text("utf-8")
-    for name in ("work.py", "ppo_job.py", "trl_jobs.py", "reward_models.py"):
+    for name in ("jobs.py", "ppo_job.py", "reward_models.py", "runtime.py", "trl_jobs.py", "work.py"):
         found[name] = (root / name).read_text("utf-8")
     return digest(found)

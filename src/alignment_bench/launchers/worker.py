@@ -67,8 +67,8 @@ def unfit(orders: Orders) -> str:
         group, _, plugin = name.partition("/")
         if digest(GROUPS[GROUPS.index(group)], plugin) != expected:
             return f"{name} has changed on disk since this run began: run the same command again"
-    for device in dict.fromkeys(cell.setting.runtime.device for cell in orders.cells):
-        if problems := runtime.absent(device):
+    for asked in dict.fromkeys(cell.setting.runtime for cell in orders.cells):
+        if problems := runtime.absent(asked):
             return f"a worker cannot begin: {problems[0]}"
     sandbox.accept(orders.request.sandbox)
     return ""

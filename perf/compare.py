@@ -1,15 +1,16 @@
 """Every comparison of cost, side by side, by one command; writes the numbers and docs/performance.md.
 
-    python perf/compare.py                               # all of them: about half an hour of two idle cores
+    python perf/compare.py                               # all of them: about two hours of two idle cores
     python perf/compare.py only=sampling_tiny,ppo repeats=5 trl112=trl112
     python perf/compare.py missing=true                  # those that have no numbers yet; after a kill, say
     python perf/compare.py only=none                     # the page alone, from the numbers that are stored
 
 Each comparison is a command of its own (named in COMMANDS) in a process of its own; when it ends its numbers
 are in docs/performance/NAME.json and the page is written anew, so that nothing is lost where a later one
-breaks off. Run it on a machine that does nothing else. SmolLM2 must have been fetched (`bench fetch smollm2`)
-and trl 1.12.0 be in a folder (`pip install --no-deps --target trl112 trl==1.12.0`), else what needs them is
-skipped with that line.
+breaks off. Run it on a machine that does nothing else. SmolLM2 must have been fetched (`bench fetch
+smollm2`), trl 1.12.0 be in a folder (`pip install --no-deps --target trl112 trl==1.12.0`), `posts=` be a file
+of posts with references (docs/real-tier.md) and the extras `ray` and `slurm` be installed, else what needs
+them is skipped with that line.
 """
 
 from __future__ import annotations
@@ -39,14 +40,21 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "sft_smollm2": ("trainers.py", "what=sft", "model=smollm2"),
     "dpo_smollm2": ("trainers.py", "what=dpo", "model=smollm2"),
     "memory": ("peaks.py",),
+    "plan_tiny": ("plan_accuracy.py", "model=tiny"),
+    "plan_smollm2": ("plan_accuracy.py", "model=smollm2"),
+    "processes": ("processes.py",),
+    "launchers": ("launchers.py", "world=small"),
 }
-FEWER = {"memory": 1, "scaling": 2}
-"""repeats, at most, where a median of more would say little else: a peak, and lines through seven runs"""
+GIVEN = {"ppo": "trl112", "plan_smollm2": "posts"}
+"""what a comparison needs from outside, an option of the same name"""
+FEWER = {"memory": 1, "scaling": 2, "plan_tiny": 3, "plan_smollm2": 1, "processes": 1, "launchers": 1}
+"""repeats, at most, where a median of more would say little else: a peak, lines through seven runs, what has
+repeats within, and what takes minutes a repeat"""
 
 
 def main(argv: Sequence[str]) -> int:
     """Measures what was picked; 1 where a comparison broke off or a target is missed."""
-    options = options_of(argv, {"only": "", "repeats": "5", "trl112": "", "missing": "false"})
+    options = options_of(argv, {"only": "", "repeats": "5", "trl112": "", "posts": "", "missing": "false"})
     picked = list(COMMANDS) if not options["only"] else options["only"].split(",")
     if picked == ["none"]:
         picked = []
@@ -86,8 +94,8 @@ def main(argv: Sequence[str]) -> int:
 def command(name: str, options: Mapping[str, str], file: Path) -> list[str]:
     """The command line that measures one comparison into a file."""
     words = [f"repeats={min(int(options['repeats']), FEWER.get(name, 10**6))}", f"out={file}"]
-    if name == "ppo" and options["trl112"]:
-        words.append(f"trl112={options['trl112']}")
+    if options.get(GIVEN.get(name, "")):
+        words.append(f"{GIVEN[name]}={options[GIVEN[name]]}")
     module, *settings = COMMANDS[name]
     return [sys.executable, str(HERE / module), *settings, *words]
 

@@ -1,7 +1,7 @@
 """Whether every launcher gives the table of one process, and whether runs survive workers that are killed.
 
     python perf/launchers.py                                   # 20 trials over local, ray and slurm
-    python perf/launchers.py trials=4 launchers=local world=small seed=1 folder=kept
+    python perf/launchers.py trials=4 launchers=local world=small seed=1 folder=kept [out=FILE]
 
 First `launcher=local workers=1` does the command, which is the reference; then every launcher does it, left
 alone. Then come the trials, by each launcher in turn: once or twice, SIGKILL ends a worker drawn at random at
@@ -9,12 +9,13 @@ a moment drawn at random; in three trials of twelve it ends the driver instead. 
 error, or was killed, is answered with the same command. `slurm` is submitit's executor on this machine.
 
 Every run must end with the reference's table (the JSON of `format=json` but for seconds), its scores and
-samples byte for byte, and no job done twice. Prints a line a run and a JSON summary; exits with 1 where one
-differs. `world=small` is a world of few posts, for a quick look; `folder=` keeps results and logs.
+samples byte for byte, and no job done twice. Prints a line a run. `world=small` is a world of few posts, for
+a quick look; `folder=` keeps results and logs.
 """
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import random
@@ -22,11 +23,12 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import psutil
+from measuring import Claim, Comparison, Figure, one_thread, script
 
 COMMAND = [
     *("methods=sft,best_of_n", "task=tldr", "seeds=0,1", "budget=smoke", "evaluators=quality,length"),
@@ -46,55 +48,81 @@ LAUNCHERS = {
     "ray": ("launcher=ray", "workers=2"),
     "slurm": ("launcher=slurm", "slurm.cluster=local", "workers=2"),
 }
+NEEDED = {"ray": "ray", "slurm": "submitit"}
+"""packages that come with extras"""
 MARKS = ("launchers.local_worker", "ray::CellWorker", "submitit.core._submit")
 """by which a worker's process is known"""
 ATTEMPTS = 6
 """commands after which a trial counts as never ending"""
 
 
-def main(argv: Sequence[str]) -> int:
-    """Runs everything; 1 where a run differs from the reference."""
-    given = dict(one.split("=", 1) for one in argv)
-    names = given.get("launchers", ",".join(LAUNCHERS)).split(",")
-    world, first = given.get("world", "full"), int(given.get("seed", 0))
+def compare(options: Mapping[str, str]) -> Comparison:
+    """Runs everything, and counts what differs from the reference."""
+    names, world, seed = options["launchers"].split(","), options["world"], int(options["seed"])
+    title = "The same table by every launcher, whoever is killed"
+    if missing := [name for name in names if importlib.util.find_spec(NEEDED.get(name, "json")) is None]:
+        how = f"pip install -c constraints.txt '.[{','.join(missing)}]'"
+        return Comparison("launchers", title, "", skipped=f"not installed here: {how}")
     with tempfile.TemporaryDirectory() as scratch:
-        folder = Path(given.get("folder", scratch))
+        folder = Path(options.get("folder", scratch))
         reference = folder / "reference"
         code = drive(world, reference, ("launcher=local", "workers=1")).wait()
         assert code == 0, f"the reference ended with {code}: see {reference}.log"
         wanted = outcome(reference)
         runs = []
         for name in names:
-            runs.append(
-                {"launcher": name, **watch(world, folder / name, LAUNCHERS[name], [], False), "trial": None}
-            )
-            told(runs[-1], wanted, folder / name)
-        for trial in range(int(given.get("trials", 20))):
+            found = watch(world, folder / name, LAUNCHERS[name], [], False)
+            runs.append(told({"launcher": name, "trial": None, **found}, wanted, folder / name))
+        for trial in range(int(options["trials"])):
             name = names[trial % len(names)]
-            rng = random.Random(first + trial)
+            rng = random.Random(seed + trial)
             moments = sorted(rng.uniform(0, len(wanted["jobs"])) for _ in range(rng.choice((1, 2))))
             driver = (trial // len(names)) % 4 == 3
             place = folder / f"trial-{trial}"
-            runs.append(
-                {
-                    "launcher": name,
-                    "trial": trial,
-                    **watch(world, place, LAUNCHERS[name], moments, driver, rng),
-                }
-            )
-            told(runs[-1], wanted, place)
+            found = watch(world, place, LAUNCHERS[name], moments, driver, rng)
+            runs.append(told({"launcher": name, "trial": trial, **found}, wanted, place))
+    return summary(title, runs, world)
+
+
+def summary(title: str, runs: Sequence[Mapping[str, Any]], world: str) -> Comparison:
+    """The runs counted: what was killed, and what differs."""
     trials = [run for run in runs if run["trial"] is not None]
-    summary = {
-        "undisturbed": {run["launcher"]: run["same"] for run in runs if run["trial"] is None},
-        "trials": len(trials),
-        "same table": sum(run["same"] for run in trials),
-        "workers killed": sum(run["workers"] for run in trials),
-        "drivers killed": sum(run["drivers"] for run in trials),
-        "by one command": sum(run["commands"] == 1 for run in trials),
-        "jobs done twice": sum(run["twice"] for run in runs),
-    }
-    print(json.dumps(summary, indent=1))
-    return 0 if all(run["same"] and not run["twice"] for run in runs) else 1
+    left_alone = [run for run in runs if run["trial"] is None]
+
+    def count(name: str, unit: str, value: int) -> Figure:
+        return Figure(name, unit, (float(value),))
+
+    small = " in a world of few posts" if world == "small" else ""
+    found = Comparison(
+        "launchers",
+        title,
+        f"`bench run {' '.join(COMMAND)}`{small} by one process, then by each launcher with two workers "
+        "left alone, then in trials: SIGKILL ends one worker or two, or the driver, drawn at random at "
+        "moments drawn at random; a driver that was killed is answered with the same command. Every run must "
+        "end with the table of one process, its scores and its samples byte for byte. `slurm` is submitit's "
+        "executor on this machine, `ray` a cluster of its own.",
+        [
+            count("runs left alone", "runs", len(left_alone)),
+            count("trials", "runs", len(trials)),
+            count("workers killed", "processes", sum(run["workers"] for run in trials)),
+            count("drivers killed", "processes", sum(run["drivers"] for run in trials)),
+            count("trials that one command finished", "runs", sum(run["commands"] == 1 for run in trials)),
+        ],
+        [
+            Claim(count(name, unit, value), "<= 0")
+            for name, unit, value in (
+                ("runs left alone that differ", "runs", sum(not run["same"] for run in left_alone)),
+                ("trials that differ", "runs", sum(not run["same"] for run in trials)),
+                ("jobs done twice", "jobs", sum(run["twice"] for run in runs)),
+            )
+        ],
+    )
+    columns = ("launcher", "trial", "workers", "drivers", "commands", "seconds")
+    rows = [[run[name] for name in columns] for run in runs]
+    rows = [["left alone" if value is None else value for value in row] for row in rows]
+    head = ["launcher", "trial", "workers killed", "drivers killed", "commands", "seconds"]
+    found.tables.append({"title": "Every run", "head": head, "rows": rows})
+    return found
 
 
 def drive(world: str, folder: Path, options: Sequence[str]) -> subprocess.Popen[bytes]:
@@ -104,7 +132,8 @@ def drive(world: str, folder: Path, options: Sequence[str]) -> subprocess.Popen[
     words = [f"{key}={value}" for key, value in given.items()]
     words += [f"results={folder}", f"out={folder}.json"]
     with Path(f"{folder}.log").open("ab") as log:
-        return subprocess.Popen([sys.executable, "-c", DRIVER, world, *words], stderr=log, stdout=log)
+        driver = [sys.executable, "-c", DRIVER, world, *words]
+        return subprocess.Popen(driver, stderr=log, stdout=log, env={**one_thread(), **os.environ})
 
 
 def watch(
@@ -177,12 +206,13 @@ def outcome(folder: Path) -> dict[str, Any]:
     }
 
 
-def told(run: dict[str, Any], wanted: dict[str, Any], folder: Path) -> None:
-    """Completes a run with how it compares, and prints it."""
+def told(run: dict[str, Any], wanted: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """The run with how it compares, printed."""
     keys = [json.loads(line)["key"] for line in (folder / "jobs" / "done.jsonl").read_text().splitlines()]
     run["same"] = run["code"] == 0 and outcome(folder) == wanted
     run["twice"] = len(keys) - len(set(keys))
     print(json.dumps(run), flush=True)
+    return run
 
 
 def _without_seconds(value: Any) -> Any:
@@ -192,5 +222,4 @@ def _without_seconds(value: Any) -> Any:
 
 
 if __name__ == "__main__":
-    os.environ.setdefault("OMP_NUM_THREADS", "1")
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(script(compare, trials="20", launchers=",".join(LAUNCHERS), world="full", seed="0", folder=""))

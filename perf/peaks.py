@@ -12,7 +12,7 @@ from pathlib import Path
 from measuring import Claim, Comparison, Figure, in_process, one_thread, script
 
 MOST = "<= 3"
-"""GiB"""
+"""GB"""
 NO_LIMIT = "limit=1000"
 
 
@@ -36,8 +36,8 @@ def compare(options: Mapping[str, str]) -> Comparison:
             for _ in range(int(options["repeats"]))
         ]
         found.figures.append(Figure(f"{trainer}: CPU", "CPU s", tuple(one.cpu for one in took)))
-        peaks = tuple(one.peak / 2**30 for one in took)
-        found.claims.append(Claim(Figure(f"{trainer}: largest resident memory", "GiB", peaks), MOST))
+        peaks = tuple(one.peak / 1e9 for one in took)
+        found.claims.append(Claim(Figure(f"{trainer}: largest resident memory", "GB", peaks), MOST))
     return found
 
 

@@ -11,22 +11,25 @@ INTRODUCTION = """\
 # What it costs
 
 Written by `python perf/compare.py`, which runs every comparison below and stores its numbers in
-`docs/performance/`. Two sides are measured in turn in one process or in pairs of processes, and a ratio is
-taken repeat by repeat. Seconds are CPU seconds of all threads and all child processes unless it says wall:
-on a machine that others use as well, wall time measures them. Medians, and in brackets the smallest and the
-largest of all repeats.
+`docs/performance/`, with what is wanted of each. Two sides are measured in turn in one process or in pairs
+of processes, and a ratio is taken repeat by repeat. Seconds are CPU seconds of all threads and all child
+processes unless it says wall: on a machine that others use as well, wall time measures them. Medians, and in
+brackets the smallest and the largest of all repeats.
 """
 HOW = """\
 ## Measuring it again
 ```
 bench fetch smollm2
 pip install --no-deps --target trl112 trl==1.12.0     # the last trl with PPO; it needs nothing else
-python perf/compare.py trl112=trl112
+pip install -c constraints.txt '.[ray,slurm]'
+python perf/compare.py trl112=trl112 posts=POSTS.jsonl     # posts with references, docs/real-tier.md
 ```
-`only=NAME,...` picks comparisons ({names}), `repeats=` sets how often (5), `missing=true` goes on
-after a kill. Use a machine that does nothing else: the load beside each machine above is the mean number of
-processes that were running or waiting when the comparison began. Absolute seconds are of that machine alone,
-and ratios move by some 10 % with the processor's caches and with versions of PyTorch.
+Of what is missing, the comparisons that need it are skipped with that line.
+`only=NAME,...` picks comparisons ({names}), `repeats=` sets how often (5; fewer of
+what takes many minutes), `missing=true` goes on after a kill. All of them take about two hours. Use a machine
+that does nothing else: the load beside each machine above is the mean number of processes that were running
+or waiting when the comparison began. Absolute seconds are of that machine alone, and ratios move by some 10 %
+with the processor's caches and with versions of PyTorch.
 """
 
 

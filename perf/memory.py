@@ -14,6 +14,7 @@ import multiprocessing
 import resource
 import sys
 import tempfile
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -97,8 +98,8 @@ def main(arguments: list[str]) -> int:
     given |= dict(one.split("=", 1) for one in arguments)
     over = False
     for trainer in given["trainers"].split(","):
-        with multiprocessing.get_context("spawn").Pool(1) as fresh:
-            found = fresh.apply(peak, (trainer, int(given["pairs"])))
+        with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as fresh:
+            found = fresh.submit(peak, trainer, int(given["pairs"])).result()
         over |= found > float(given["limit"])
         print(f"smollm2 {trainer} under LoRA: {found:.2f} GB at the peak of the whole process", flush=True)
     return int(over)

@@ -14,11 +14,13 @@ from alignment_bench.errors import BadInput, NotApplicable
 from alignment_bench.incidents import collecting, tell
 from alignment_bench.jobs import JobStore
 from alignment_bench.ledger import metering
-from alignment_bench.models import scoring
+from alignment_bench.models import loading, scoring
+from alignment_bench.models.policy import ModelPolicy
 from alignment_bench.models.storage import load_policy, save_policy
 from alignment_bench.prompts import Message, Prompt
 from alignment_bench.training import scalar
 from alignment_bench.training.preference import ScalarHead
+from alignment_bench.training.settings import Settings
 from alignment_bench.work import Work
 
 TEXTS = ("the dog ran", "a cat sat and a bird saw the park", "happy", "the sad dog was a sad dog and sat")
@@ -72,13 +74,38 @@ def test_kl_equals_the_sum_over_the_vocabulary(random_policy: Any, moved: Any, p
     assert total > 0.1, "the two models must differ for the test to mean anything"
 
 
-def test_kl_chunks_do_not_change_it(
+def test_chunks_do_not_change_it(
     random_policy: Any, moved: Any, pairs: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     arguments = [p for p, _ in pairs], [c for _, c in pairs]
-    whole = moved.kl(random_policy, *arguments)
+    whole = moved.kl(random_policy, *arguments), moved.logprobs(*arguments)
     monkeypatch.setattr(scoring, "CHUNK", 70)
-    assert moved.kl(random_policy, *arguments) == whole
+    assert (moved.kl(random_policy, *arguments), moved.logprobs(*arguments)) == whole
+
+
+def test_a_large_reward_model_and_its_reference_are_in_memory_one_at_a_time(
+    random_policy: Any, pairs: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    work = Work(JobStore(tmp_path), random_policy.runtime, random_policy.n_parameters)
+    compared = [(one, a, b) for (one, a), (_, b) in zip(pairs[::5], pairs[1::5], strict=True)]
+    settings = Settings(learning_rate=1e-3, epochs=1, batch_size=4, micro_batch=4)
+    model, _ = work.reward_model(random_policy, compared, 0, "likelihood_ratio", 0.1, settings, 0)
+    arguments = [p for p, _ in pairs], [c for _, c in pairs]
+    together = model.raw(*arguments)
+    assert any(together) and len(loading._kept) == 2
+    held: list[int] = []
+
+    def watched(policy: ModelPolicy) -> Any:
+        found = whole(policy)
+        held.append(len(loading._kept))
+        return found
+
+    whole = ModelPolicy.scoring_model
+    monkeypatch.setattr(ModelPolicy, "scoring_model", watched)
+    monkeypatch.setattr(loading, "TINY_PARAMETERS", 0)
+    loading.forget()
+    assert model.raw(*arguments) == together
+    assert held == [1, 1]
 
 
 def test_kl_of_the_base_to_itself_is_zero(random_policy: Any, pairs: Any) -> None:

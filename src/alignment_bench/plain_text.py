@@ -64,6 +64,8 @@ class Reader:
     def score(self, pairs: Sequence[tuple[Sequence[int], Sequence[int]]]) -> list[tuple[list[float], bool]]:
         """For each context and continuation: the log-probability of every token of the continuation in fp32,
         and whether each of them is the likeliest there. An empty continuation has none, and is."""
+        import torch
+
         from alignment_bench.models.fitting import fitting
         from alignment_bench.models.scoring import Block, batches, block, chosen_logprobs
 
@@ -80,9 +82,9 @@ class Reader:
 
         for _, scored in fitting(batches(contexts, rests, self._policy.score_rows), read):
             targets = scored.targets(rests)
-            likeliest = (scored.logits.argmax(dim=-1) == targets).float()
-            greedy = dict(scored.split(likeliest))
-            for place, values in scored.split(chosen_logprobs(scored.logits, targets)):
+            likeliest = torch.cat([logits.argmax(dim=-1) for logits in scored.slices()])
+            greedy = dict(scored.split((likeliest == targets).float()))
+            for place, values in scored.split(chosen_logprobs(scored, targets)):
                 found[place] = (values, all(one == 1 for one in greedy[place]))
         return found
 

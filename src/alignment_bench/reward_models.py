@@ -79,7 +79,9 @@ class RewardModel:
         """Reward of each completion before normalisation."""
         if self.card.kind == "scalar":
             return self.trunk.head_scores(self.folder / "head.safetensors", prompts, completions)
-        trained = self._policy("policy").logprobs(prompts, completions)
+        policy = self._policy("policy")
+        trained = policy.logprobs(prompts, completions)
+        policy.make_room()  # its reference is as large again
         reference = self._policy("reference").logprobs(prompts, completions)
         return [self.card.beta * (sum(a) - sum(b)) for a, b in zip(trained, reference, strict=True)]
 

@@ -27,7 +27,7 @@ from alignment_bench.lines import dump_lines
 from alignment_bench.models.policy import ModelPolicy
 from alignment_bench.policy import LogitPolicy
 from alignment_bench.reward_models import RewardCard
-from alignment_bench.runtime import Runtime
+from alignment_bench.runtime import TINY_PARAMETERS, Runtime
 from alignment_bench.work import Work, model_policy
 
 if TYPE_CHECKING:
@@ -230,6 +230,9 @@ class DryWork(Work):
         asked[units.SCORE_TOKEN] = float(passes * sum(both))
         asked[units.SCORE_BATCH] = float(passes * -(-2 * len(pairs) // rows))
         asked[units.LOAD] = 2.0 if kind == "likelihood_ratio" else 1.0
+        if kind == "likelihood_ratio" and start.n_parameters >= TINY_PARAMETERS:
+            # Each gives way to the other whenever chosen or rejected completions are scored.
+            asked[units.LOAD] *= 2 if train == len(pairs) else 4
         spent = trained_spend(start, settings.epochs * tokens) + Spend(
             tokens_scored=passes * sum(both), flops=2.0 * start.n_parameters * passes * sum(both)
         )

@@ -28,6 +28,7 @@ from alignment_bench.plan import Cell
 from alignment_bench.policy import LogitPolicy
 from alignment_bench.prompts import Example, Prompt
 from alignment_bench.reward_models import RewardModel
+from alignment_bench.runtime import TINY_PARAMETERS
 from alignment_bench.work import model_policy
 
 if TYPE_CHECKING:
@@ -221,14 +222,14 @@ class DryController(Controller):
         from alignment_bench.ledger import metering
 
         shown = [prompts[k % len(prompts)] for k in range(distinct)]
+        self.work.rehearsal.forget()
         with units.counting() as asked, metering() as meter:
             drawn = policy.generate(shown, n=n, decoding=decoding, seed=self.seed)
             flat = [(p, c) for p, row in zip(shown, drawn, strict=True) for c in row]
             if isinstance(reward, RewardModel):
                 reward.score([p for p, _ in flat], [c for _, c in flat])
-        # Models stay in memory over the rounds, but a model in training is copied to sample in bfloat16.
-        half = model_policy(policy).runtime.sampling_dtype(model_policy(policy).n_parameters) != "float32"
-        asked[units.LOAD] = 1.0 if half else 0.0
+        if model_policy(policy).n_parameters < TINY_PARAMETERS:
+            asked[units.LOAD] = 0.0  # tiny models stay in memory over the rounds
         spend = meter.total
         if not isinstance(reward, RewardModel):
             acts = len(flat) if channel == "score" else len(flat) // 2

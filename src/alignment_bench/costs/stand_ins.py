@@ -100,7 +100,7 @@ class Rehearsal:
         self._kept.move_to_end(key)
 
     def forget(self) -> None:
-        """What training drops: every model kept, unless they are tiny."""
+        """What `make_room` drops: every model kept, unless they are tiny."""
         if self.base.n_parameters >= TINY_PARAMETERS:
             self._kept.clear()
 
@@ -182,6 +182,10 @@ class StandIn(ModelPolicy):
     def scoring_model(self) -> Any:
         """Never: there are no weights."""
         raise BenchError("a stand-in has no weights")
+
+    def make_room(self) -> None:
+        """What follows counts as loaded again."""
+        self.rehearsal.forget()
 
     def load_for_training(self, lora_rank: int = 0, seed: int = 0) -> Any:
         """Never: there are no weights."""

@@ -224,7 +224,7 @@ class ModelPolicy:
         def measure(pairs: Sequence[int]) -> list[tuple[int, list[float]]]:
             first = block(model, ours, tokens, pairs)
             second = block(other, theirs, tokens, pairs)
-            return list(first.split(divergence(first.logits, second.logits)))
+            return list(first.split(divergence(first, second)))
 
         for _, measured in fitting(batches(ours, tokens, self.score_rows), measure):
             for pair, values in measured:
@@ -255,6 +255,12 @@ class ModelPolicy:
         from alignment_bench.models.weights import for_inference
 
         return for_inference(self, "float32")
+
+    def make_room(self) -> None:
+        """Drops what is kept in memory, unless the model is tiny: another of its size comes next."""
+        from alignment_bench.models.loading import make_room
+
+        make_room(self.n_parameters)
 
     def load_for_training(self, lora_rank: int = 0, seed: int = 0) -> Any:
         """A fresh float32 model from disk, dropout 0, on the policy's device.

@@ -17,25 +17,35 @@ from alignment_bench.models.fitting import fitting
 from alignment_bench.models.prefill import extend, prefill
 
 CHUNK = 2**23
-"""logits of each policy that are made float32 at once while a KL is summed (32 MiB)"""
+"""logits that are normalised at once: 32 MiB, of the hundreds that a batch with a large vocabulary has"""
 
 
 @dataclass
 class Block:
-    """One batch's logits [tokens, vocabulary]: first tokens of all pairs, then the others pair by pair."""
+    """One batch's float32 logits, a row a token: the first of each pair, then the others pair by pair."""
 
     pairs: Sequence[int]
     lengths: list[int]
-    logits: torch.Tensor
+    first: torch.Tensor
+    """[pairs, vocabulary]"""
+    rest: torch.Tensor
+    """[the other tokens, vocabulary]"""
+
+    def slices(self) -> Iterator[torch.Tensor]:
+        """All rows in order, about `CHUNK` logits at a time."""
+        rows = max(1, CHUNK // self.first.shape[-1])
+        for part in (self.first, self.rest):
+            for low in range(0, len(part), rows):
+                yield part[low : low + rows]
 
     def targets(self, completions: Sequence[Sequence[int]]) -> torch.Tensor:
-        """The tokens that were sampled, in the order of `logits`."""
+        """The tokens that were sampled, in the order of the rows."""
         chosen = [completions[i] for i in self.pairs]
         flat = [ids[0] for ids in chosen] + [token for ids in chosen for token in ids[1:]]
-        return torch.tensor(flat, device=self.logits.device)
+        return torch.tensor(flat, device=self.first.device)
 
     def split(self, values: torch.Tensor) -> Iterator[tuple[int, list[float]]]:
-        """(pair, its values in token order), from one value a row of `logits`."""
+        """(pair, its values in token order), from one value a row."""
         flat = values.tolist()
         at = len(self.pairs)
         for place, (pair, length) in enumerate(zip(self.pairs, self.lengths, strict=True)):
@@ -74,22 +84,18 @@ def block(
     lengths = [len(completions[i]) for i in pairs]
     longest = max(lengths) - 1  # the last token is only ever predicted, never read
     if not longest:
-        return Block(pairs, lengths, start.logits[rows])
+        return Block(pairs, lengths, start.logits[rows], start.logits[:0])
     ids = torch.zeros((len(pairs), longest), dtype=torch.long)
     real = torch.zeros((len(pairs), longest), dtype=torch.long)
     for row, i in enumerate(pairs):
         ids[row, : lengths[row] - 1] = torch.tensor(completions[i][:-1], dtype=torch.long)
         real[row, : lengths[row] - 1] = 1
     ids, real = ids.to(rows.device), real.to(rows.device)
-    rest = extend(
-        model,
-        start.expand(rows, longest),
-        ids,
-        torch.cat([start.mask[rows], real], dim=1),
-        start.lengths[rows][:, None] + torch.arange(longest, device=rows.device),
-        keep=real.bool(),
-    )
-    return Block(pairs, lengths, torch.cat([start.logits[rows], rest]))
+    first, mask = start.logits[rows], torch.cat([start.mask[rows], real], dim=1)
+    positions = start.lengths[rows][:, None] + torch.arange(longest, device=rows.device)
+    cache = start.expand(rows, longest)
+    del start  # its own cache is as large again
+    return Block(pairs, lengths, first, extend(model, cache, ids, mask, positions, keep=real.bool()))
 
 
 @torch.inference_mode()
@@ -101,7 +107,7 @@ def logprobs(
 
     def score(pairs: Sequence[int]) -> list[tuple[int, list[float]]]:
         part = block(model, prompts, completions, pairs)
-        return list(part.split(chosen_logprobs(part.logits, part.targets(completions))))
+        return list(part.split(chosen_logprobs(part, part.targets(completions))))
 
     for _, scored in fitting(batches(prompts, completions, rows), score):
         for pair, numbers in scored:
@@ -109,20 +115,22 @@ def logprobs(
     return found
 
 
-def chosen_logprobs(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-    """log softmax(logits)[targets] in float32: [tokens, vocabulary], [tokens] -> [tokens]."""
-    logits = logits.float()
-    return logits.gather(-1, targets[:, None]).squeeze(-1) - logits.logsumexp(dim=-1)
+def chosen_logprobs(block: Block, targets: torch.Tensor) -> torch.Tensor:
+    """log softmax(logits)[targets]: a value a row of the block, [tokens]."""
+    parts, at = [], 0
+    for logits in block.slices():
+        wanted = targets[at : at + len(logits), None]
+        parts.append(logits.gather(-1, wanted).squeeze(-1) - logits.logsumexp(dim=-1))
+        at += len(logits)
+    return torch.cat(parts)
 
 
 @torch.inference_mode()
-def divergence(first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
-    """KL(first || second) in nats a row, over the whole vocabulary, of two [tokens, vocabulary] logits."""
-    step = max(1, CHUNK // first.shape[-1])
+def divergence(first: Block, second: Block) -> torch.Tensor:
+    """KL(first || second) in nats a row, over the whole vocabulary, of two blocks of the same completions."""
     parts = []
-    for low in range(0, len(first), step):
-        ours = first[low : low + step].float().log_softmax(dim=-1)
-        theirs = second[low : low + step].float().log_softmax(dim=-1)
+    for one, other in zip(first.slices(), second.slices(), strict=True):
+        ours, theirs = one.log_softmax(dim=-1), other.log_softmax(dim=-1)
         parts.append(torch.nn.functional.kl_div(theirs, ours, log_target=True, reduction="none").sum(-1))
     return torch.cat(parts)
 

@@ -97,7 +97,9 @@ def kept(key: tuple[str, str, str], make: Any) -> Any:
     """
     if key not in _kept:
         while len(_kept) >= KEPT:
-            _kept.popitem(last=False)
+            parameters = _kept.popitem(last=False)[1].num_parameters()
+            if parameters >= TINY_PARAMETERS:
+                give_back()
         _kept[key] = make()
     _kept.move_to_end(key)
     return _kept[key]
@@ -116,9 +118,14 @@ def make_room(parameters: int) -> None:
 
 
 def forget() -> None:
-    """Drops every kept inference model, puts vLLM to sleep, and gives the memory back."""
+    """Drops every kept inference model, puts vLLM to sleep, and returns the memory."""
     _kept.clear()
     vllm_engine.rest()
+    give_back()
+
+
+def give_back() -> None:
+    """Returns memory that nothing uses to the system."""
     gc.collect()
     if torch.cuda.is_available():
         torch.cuda.empty_cache()

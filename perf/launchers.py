@@ -52,6 +52,7 @@ NEEDED = {"ray": "ray", "slurm": "submitit"}
 """packages that come with extras"""
 MARKS = ("launchers.local_worker", "ray::CellWorker", "submitit.core._submit")
 """by which a worker's process is known"""
+KILLED = "trials in which somebody was killed"
 ATTEMPTS = 6
 """commands after which a trial counts as never ending"""
 
@@ -98,12 +99,14 @@ def summary(title: str, runs: Sequence[Mapping[str, Any]], world: str) -> Compar
         title,
         f"`bench run {' '.join(COMMAND)}`{small} by one process, then by each launcher with two workers "
         "left alone, then in trials: SIGKILL ends one worker or two, or the driver, drawn at random at "
-        "moments drawn at random; a driver that was killed is answered with the same command. Every run must "
-        "end with the table of one process, its scores and its samples byte for byte. `slurm` is submitit's "
-        "executor on this machine, `ray` a cluster of its own.",
+        "moments drawn at random (nobody, where that is after the work is done); a driver that was killed is "
+        "answered with the same command. Every run must end with the table of one process, its scores and "
+        "its samples byte for byte. `slurm` is submitit's executor on this machine, `ray` a cluster of "
+        "its own.",
         [
             count("runs left alone", "runs", len(left_alone)),
             count("trials", "runs", len(trials)),
+            count(KILLED, "runs", sum(run["workers"] + run["drivers"] > 0 for run in trials)),
             count("workers killed", "processes", sum(run["workers"] for run in trials)),
             count("drivers killed", "processes", sum(run["drivers"] for run in trials)),
             count("trials that one command finished", "runs", sum(run["commands"] == 1 for run in trials)),

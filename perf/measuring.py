@@ -234,7 +234,10 @@ def options_of(argv: Sequence[str], known: Mapping[str, str]) -> dict[str, str]:
 
 
 def script(compare: Callable[[Mapping[str, str]], Comparison], **known: str) -> int:
-    """A comparison as a command: measures, prints, and writes JSON where `out=` says so."""
+    """A comparison as a command: measures, prints, and writes JSON where `out=` says so.
+
+    1 where a claim is not met; with `out=` who reads the file judges that.
+    """
     options = options_of(sys.argv[1:], {"repeats": "5", "out": "", **known})
     before = machine()
     found = compare({key: value for key, value in options.items() if value})
@@ -242,7 +245,8 @@ def script(compare: Callable[[Mapping[str, str]], Comparison], **known: str) -> 
     print(told(found))
     if options["out"]:
         Path(options["out"]).write_text(json.dumps(rounded(found.to_json()), indent=1) + "\n", "utf-8")
-    return 0
+        return 0
+    return int(any(claim.met is False for claim in found.claims))
 
 
 def told(found: Comparison) -> str:

@@ -3,7 +3,7 @@
 Prompts are as long as the task allows (256 tokens), completions 48, batches those of the model's tier; few
 pairs and one round of PPO, since more of them take longer and no more memory. Everything in the process
 counts: the libraries, sampling before and after, the reward model, and KL to the base at the end. Exits 1
-where a peak is above the limit.
+where a peak is above the limit, in GB (1e9 bytes).
 
     python perf/memory.py [trainers=dpo,ppo] [pairs=4] [limit=3.0]
 """
@@ -11,12 +11,13 @@ where a peak is above the limit.
 from __future__ import annotations
 
 import multiprocessing
-import resource
 import sys
 import tempfile
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
+
+from measuring import peak_here
 
 from alignment_bench import runtime
 from alignment_bench.completions import Decoding
@@ -52,7 +53,7 @@ def peak(trainer: str, pairs: int) -> float:
         policy: Any = train(trainer, work, base, prompts, compared, decoding)
         drawn, _ = work.sample(policy, prompts[:8], 1, decoding, 1)
         policy.kl(base, prompts[:8], [row[0] for row in drawn])
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
+    return peak_here() / 1e9
 
 
 def train(

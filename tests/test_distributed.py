@@ -86,7 +86,7 @@ def pairs(n: int) -> list[PairRow]:
 
 
 Outcome = dict[str, Any]
-"""`curve`, `weights` and `spend`"""
+"""`curve`, `weights`, `spend`; of one that was resumed also the files `left`, and the shards one `names`"""
 
 
 def trained(crew: Crew, train: Callable[[Any], list[float]], fresh: Callable[[], Any]) -> Outcome:
@@ -162,6 +162,19 @@ def resumed(make: Callable[[], Crew], name: str) -> Outcome:
     return SCENARIOS[name](make())
 
 
+def torn_beside(make: Callable[[], Crew]) -> Callable[[], Crew]:
+    """The crew, whose last process was killed while it wrote its next shards."""
+
+    def torn() -> Crew:
+        crew: Any = make()
+        torn_shards = crew.shard("shards-99")
+        torn_shards.parent.mkdir(exist_ok=True)
+        torn_shards.write_bytes(b"half")
+        return crew  # type: ignore[no-any-return]
+
+    return torn
+
+
 def in_processes(size: int, sharding: str, folder: Path, names: list[str]) -> dict[str, Outcome]:
     """The scenarios on that many processes: what the first has of each, its spend that of all."""
     for module in IMPORTED:
@@ -215,7 +228,13 @@ def _one(rank: int, size: int, sharding: Any, folder: Path, names: list[str]) ->
         def make(partial: Path = partial, seconds: float = seconds) -> Crew:
             return joined("cpu", sharding, partial, seconds, PATIENCE)
 
-        out[name] = resumed(make, base) if kind == "resumed" else SCENARIOS[base](make())
+        if kind != "resumed":
+            out[name] = SCENARIOS[base](make())
+            continue
+        torn = sharding == "fsdp" and base != "head"  # which keeps nothing more once it is taken up
+        out[name] = resumed(torn_beside(make) if torn else make, base)
+        out[name]["left"] = sorted(path.name for path in partial.iterdir())
+        out[name]["names"] = torch.load(partial / crews.FILE, weights_only=True).get("shards")
     torch.save(out, folder / f"{rank}.pt")
     torch.distributed.barrier()
     torch.distributed.destroy_process_group()
@@ -223,7 +242,10 @@ def _one(rank: int, size: int, sharding: Any, folder: Path, names: list[str]) ->
 
 PLANS = {
     "ddp": (2, ["full", "lora", "objective", "uneven", "preference", "head", "full/resumed", "lora/resumed"]),
-    "fsdp": (2, ["full", "lora", "objective", "uneven", "head", "full/resumed", "lora/resumed"]),
+    "fsdp": (
+        2,
+        ["full", "lora", "objective", "uneven", "head", "full/resumed", "lora/resumed", "head/resumed"],
+    ),
     "three": (3, ["full", "preference"]),
 }
 CASES = [(plan, name) for plan, (_, names) in PLANS.items() for name in names]
@@ -267,6 +289,8 @@ def test_a_killed_training_of_several_ends_where_it_would_have(found: Any, plan:
     assert again["curve"] == whole["curve"] and furthest(again, whole) == 0.0
     # The call that broke off has paid nothing into this account: what was kept is counted once.
     assert again["spend"] == whole["spend"]
+    kept = [again["names"]] if plan == "fsdp" else []
+    assert None not in kept and again["left"] == sorted([*kept, crews.FILE]), "and what is older is gone"
 
 
 @pytest.mark.parametrize("name", ["full", "lora", "objective", "head"])

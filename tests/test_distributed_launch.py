@@ -140,12 +140,18 @@ def until(condition: Callable[[], bool], seconds: float) -> bool:
     "sent,code", [(signal.SIGINT, 130), (signal.SIGTERM, -signal.SIGTERM), (signal.SIGKILL, -signal.SIGKILL)]
 )
 def test_who_is_stopped_while_processes_train_leaves_none(sent: int, code: int, tmp_path: Path) -> None:
-    """Ctrl-C, the end of a Slurm job, and no time for a farewell."""
-    words = ["methods=sft", "task=tldr", "budget=small", "workers=1", "threads=1", "quiet=true"]
-    command = [sys.executable, "-m", "alignment_bench", "run", *words, f"results={tmp_path}"]
-    running = subprocess.Popen([*command, "training_processes=2"], stderr=subprocess.PIPE, text=True)
+    """Ctrl-C, the end of a Slurm job, and no time for a farewell: once both have taken a step together."""
+    words = ["methods=sft", "task=tldr", "budget=small", "device=cpu", "workers=1", "threads=1", "quiet=true"]
+    at_every_step = "import sys; from alignment_bench.training import crew; crew.CHECKPOINT_SECONDS = 0.0"
+    program = f"{at_every_step}; from alignment_bench.cli import main; sys.exit(main(sys.argv[1:]))"
+    command = [sys.executable, "-c", program, "run", *words, f"results={tmp_path}", "training_processes=2"]
+    running = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+
+    def begun() -> bool:
+        return any(tmp_path.glob(f"jobs/.partial/*/{crew.FILE}")) or running.poll() is not None
+
     try:
-        assert until(lambda: len(ranks(tmp_path)) == 2, 600), "no training began"
+        assert until(begun, 600) and running.poll() is None and len(ranks(tmp_path)) == 2
         running.send_signal(sent)
         said = running.communicate(timeout=300)[1]
     finally:

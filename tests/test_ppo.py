@@ -291,11 +291,16 @@ def test_a_pass_takes_as_many_steps_as_it_was_told(
     assert len(seen) == 2 * steps and sum(seen) == 2 * 9
 
 
+@pytest.mark.parametrize("bf16", [False, True])
+@pytest.mark.parametrize("lora", [False, True])
 @pytest.mark.parametrize("separate_value", [True, False])
 def test_the_pass_that_scores_serves_the_first_step(
-    separate_value: bool, monkeypatch: pytest.MonkeyPatch
+    separate_value: bool, lora: bool, bf16: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Where one micro-batch holds the iteration: the same weights bit for bit, for one pass less."""
+    """Where one micro-batch holds the iteration: the same weights bit for bit, for one pass less.
+
+    Under LoRA the reference is the same model with its adapter off.
+    """
     found: list[tuple[int, dict[str, Any], Spend]] = []
     original = collect
 
@@ -305,7 +310,11 @@ def test_the_pass_that_scores_serves_the_first_step(
         return [replace(e, fresh=None) for e in experience], stats
 
     for way in (original, without_graph):
-        critic = actor(separate_value=separate_value, epochs=2)
+        critic = actor(separate_value=separate_value, epochs=2, bf16=bf16)
+        if lora:
+            model = new_adapter(tiny_llama(), 4, seed=0)
+            critic = ActorCritic(model, critic.settings, seed=0, fresh_adapter=True)
+        started = {name: weight.clone() for name, weight in critic.trained.state_dict().items()}
         passes: list[int] = []
         critic.model.register_forward_hook(lambda *_, passes=passes: passes.append(1))
         monkeypatch.setattr(ppo_training, "collect", way)
@@ -314,8 +323,9 @@ def test_the_pass_that_scores_serves_the_first_step(
                 critic, make_optimiser(critic.trained, 1e-2), ROLLOUTS, (0, 0), 0, "cpu"
             )
         found.append((len(passes), critic.trained.state_dict(), meter.total))
+        assert any(not torch.equal(weight, started[name]) for name, weight in found[-1][1].items())
     (once, weights, spent), (again, others, _) = found
-    assert (once, again) == (2, 3)
+    assert (once, again) == ((3, 4) if lora else (2, 3))
     assert all(torch.equal(weights[name], others[name]) for name in weights)
     tokens = sum(rollout.row.length for rollout in ROLLOUTS)
     assert (spent.tokens_scored, spent.tokens_trained) == (tokens, 2 * tokens)

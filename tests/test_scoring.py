@@ -94,18 +94,20 @@ def test_a_large_reward_model_and_its_reference_are_in_memory_one_at_a_time(
     together = model.raw(*arguments)
     assert any(together) and len(loading._kept) == 2
     held: list[int] = []
+    original = ModelPolicy.scoring_model
 
     def watched(policy: ModelPolicy) -> Any:
-        found = whole(policy)
+        found = original(policy)
         held.append(len(loading._kept))
         return found
 
-    whole = ModelPolicy.scoring_model
+    def large(parameters: int) -> None:
+        loading.forget()
+
     monkeypatch.setattr(ModelPolicy, "scoring_model", watched)
-    monkeypatch.setattr(loading, "TINY_PARAMETERS", 0)
-    loading.forget()
-    assert model.raw(*arguments) == together
-    assert held == [1, 1]
+    monkeypatch.setattr(loading, "make_room", large)
+    assert model.raw(*arguments) == model.raw(*arguments) == together
+    assert held == [1, 1, 1, 1]
 
 
 def test_kl_of_the_base_to_itself_is_zero(random_policy: Any, pairs: Any) -> None:

@@ -180,7 +180,8 @@ def test_every_dpo_loss_runs(loss: Any, changed: Any, pairs: list[PairRow], tmp_
             logprobs(trainer.model, [p.rejected for p in pairs]),
         ]
         batch = next(iter(trainer.get_train_dataloader()))
-        found = float(trainer.compute_loss(trainer.model, batch))
+        with through_trl.at_completions_only():
+            found = float(trainer.compute_loss(trainer.model, batch))
     assert np.isfinite(found)
     if loss in LOSSES:
         (a, _), (b, _), (c, _), (d, _) = *before, *after
@@ -220,7 +221,8 @@ def test_kto_is_the_formula(loss: Any, changed: Any, rows: list[Row], tmp_path: 
         start = [logprobs(trainer.model, r)[0].sum(1) for r in (own, crossed)]
         trainer.model.model.norm.weight *= 0.7
         now = [logprobs(trainer.model, r)[0].sum(1) for r in (own, crossed)]
-        found = float(trainer.compute_loss(trainer.model, trainer._prepare_inputs(batch)))
+        with through_trl.at_completions_only():
+            found = float(trainer.compute_loss(trainer.model, trainer._prepare_inputs(batch)))
     ratio = now[0] - start[0]
     baseline = (now[1] - start[1]).mean().clamp(min=0) if loss == "kto" else torch.tensor(0.0)
     good = torch.tensor([labels[i] for i in order])

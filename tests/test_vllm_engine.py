@@ -294,3 +294,7 @@ def test_what_stands_in_vllms_way_is_said_at_once(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr("importlib.util.find_spec", lambda name: object())
     assert not runtime.absent(elsewhere)
     assert runtime.resolve("auto", engine="vllm").keyed()["engine"] == "vllm"
+    # Here `auto` means this machine, wherever the workers are: it would be a CPU on all of them.
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(BadInput, match="device=cuda where the workers have one"):
+        runtime.resolve("auto", engine="vllm", elsewhere=True)

@@ -109,10 +109,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _without_reader() -> bool:
     """Whether stdout is a pipe that nobody reads any more: any other broken pipe is an error."""
+    if sys.stdout is None or not hasattr(select, "poll"):
+        return False
+    waiting = select.poll()
     try:
-        waiting = select.poll()
         waiting.register(sys.stdout.fileno(), 0)
-    except (AttributeError, OSError, ValueError):  # no such system call, or no such file
+    except (OSError, ValueError):  # no file of the system's, or closed
         return False
     return any(event & (select.POLLERR | select.POLLHUP) for _, event in waiting.poll(0))
 

@@ -79,11 +79,12 @@ class RewardModel:
         """Reward of each completion before normalisation."""
         if self.card.kind == "scalar":
             return self.trunk.head_scores(self.folder / "head.safetensors", prompts, completions)
-        policy = self._policy("policy")
-        trained = policy.logprobs(prompts, completions)
-        policy.make_room()  # its reference is as large again
-        reference = self._policy("reference").logprobs(prompts, completions)
-        return [self.card.beta * (sum(a) - sum(b)) for a, b in zip(trained, reference, strict=True)]
+        sums = []
+        for name in ("policy", "reference"):
+            model = self._policy(name)
+            model.make_room()  # what is kept in memory may be as large again
+            sums.append([sum(row) for row in model.logprobs(prompts, completions)])
+        return [self.card.beta * (ours - theirs) for ours, theirs in zip(*sums, strict=True)]
 
     @property
     def trunk(self) -> ModelPolicy:

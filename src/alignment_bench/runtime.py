@@ -83,15 +83,15 @@ def resolve(
 ) -> Runtime:
     """The runtime for a model of `parameters` parameters. Raises BadInput with everything that is wrong.
 
-    `elsewhere`: models will run on other machines, so a device or an engine that is asked for need not be on
-    this one.
+    `elsewhere`: models will run on other machines, so a device that is asked for by name, and the package of
+    an engine, need not be on this one.
     """
     problems = check(device, dtype, threads, engine) + check_processes(processes, sharding, device)
     if not problems and device != "cpu" and not (elsewhere and device != "auto"):
         device, missing = _pick(device)
         problems += missing or _too_many(processes, device)
-    if engine == "vllm" and not problems and not elsewhere:
-        problems += _without_vllm(device)
+    if engine == "vllm" and not problems:
+        problems += _without_vllm(device, elsewhere)
     if problems:
         raise BadInput(problems)
     return Runtime(device, dtype, threads or default_threads(parameters), engine, trust, processes, sharding)
@@ -117,13 +117,14 @@ def check(device: str, dtype: str, threads: int, engine: str = "transformers") -
     return problems
 
 
-def _without_vllm(device: str) -> list[Problem]:
-    """Why vLLM cannot run on this machine."""
+def _without_vllm(device: str, elsewhere: bool = False) -> list[Problem]:
+    """Why vLLM cannot run on this machine, or on that device of another."""
     problems = []
     if device == "cpu":  # what `auto` came to
         what = "vllm needs a CUDA device, and none is visible"
-        problems.append(Problem("engine", what, "use engine=transformers"))
-    if importlib.util.find_spec("vllm") is None:
+        there = ", or device=cuda where the workers have one" if elsewhere else ""
+        problems.append(Problem("engine", what, f"use engine=transformers{there}"))
+    if not elsewhere and importlib.util.find_spec("vllm") is None:
         problems.append(Problem("engine", NO_VLLM, "or use engine=transformers"))
     return problems
 

@@ -229,17 +229,19 @@ class DryWork(Work):
         rows = start.score_rows
         asked[units.SCORE_TOKEN] = float(passes * sum(both))
         asked[units.SCORE_BATCH] = float(passes * -(-2 * len(pairs) // rows))
-        asked[units.LOAD] = 2.0 if kind == "likelihood_ratio" else 1.0
-        if kind == "likelihood_ratio" and start.n_parameters >= TINY_PARAMETERS:
-            # Each gives way to the other whenever chosen or rejected completions are scored.
-            asked[units.LOAD] *= 2 if train == len(pairs) else 4
+        calls = 2.0 if train == len(pairs) else 4.0  # of scoring: chosen or rejected, trained on or held out
+        if kind == "scalar":
+            asked[units.LOAD_TRAIN] = calls
+        else:  # large ones give way to each other
+            asked[units.LOAD] = 2.0 * (calls if start.n_parameters >= TINY_PARAMETERS else 1.0)
         spent = trained_spend(start, settings.epochs * tokens) + Spend(
             tokens_scored=passes * sum(both), flops=2.0 * start.n_parameters * passes * sum(both)
         )
 
         def doing(place: Workplace) -> Spend:
             self.rehearsal.forget()
-            units.count({units.LOAD_TRAIN: 1.0, units.SAVE: 1.0, **asked})
+            units.count({units.LOAD_TRAIN: 1.0, units.SAVE: 1.0})
+            units.count(asked)
             self.leave(place.folder, "policy", start, None, settings.lora_rank)
             store_stand_in(place.folder / "reference", start, start.digest, start.weights)
             held = len(pairs) - train

@@ -172,7 +172,8 @@ class DryController(Controller):
         steps = settings.epochs * settings.minibatches
         units.add(one, {units.TRAIN_TOKEN: tokens * passes, units.TRAIN_STEP: float(steps), units.SAVE: 1.0})
         seen = round(tokens * scoring)
-        spend = spend + trained_spend(start, round(tokens * settings.epochs * trunks))
+        trained = trained_spend(start, round(tokens * settings.epochs))
+        spend = spend + replace(trained, flops=trained.flops * trunks)
         spend = spend + Spend(tokens_scored=seen, flops=2.0 * start.n_parameters * seen)
         asked = {name: number * settings.iterations for name, number in one.items()}
         whole = _times(spend, settings.iterations)
@@ -228,8 +229,11 @@ class DryController(Controller):
             flat = [(p, c) for p, row in zip(shown, drawn, strict=True) for c in row]
             if isinstance(reward, RewardModel):
                 reward.score([p for p, _ in flat], [c for _, c in flat])
-        if model_policy(policy).n_parameters < TINY_PARAMETERS:
+        start = model_policy(policy)
+        if start.n_parameters < TINY_PARAMETERS:
             asked[units.LOAD] = 0.0  # tiny models stay in memory over the rounds
+        elif start.runtime.sampling_dtype(start.n_parameters) == "float32":
+            asked[units.LOAD] -= 1.0  # a model in training then draws itself
         spend = meter.total
         if not isinstance(reward, RewardModel):
             acts = len(flat) if channel == "score" else len(flat) // 2

@@ -176,8 +176,10 @@ class StandIn(ModelPolicy):
         self, head: Path, prompts: Sequence[Prompt], completions: Sequence[Completion]
     ) -> list[float]:
         """Noise; reading the model and one pass are counted."""
+        self.make_room()
         units.count({units.LOAD_TRAIN: 1.0})
-        return [sum(row) for row in self.logprobs(prompts, completions)]
+        self._read(prompts, [len(c.tokens) for c in completions])
+        return [-_noise(self.digest, p.id, c.text) for p, c in zip(prompts, completions, strict=True)]
 
     def scoring_model(self) -> Any:
         """Never: there are no weights."""
@@ -196,6 +198,9 @@ class StandIn(ModelPolicy):
 
     def _scored(self, prompts: Sequence[Prompt], completions: Sequence[int]) -> None:
         self._ready("float32")
+        self._read(prompts, completions)
+
+    def _read(self, prompts: Sequence[Prompt], completions: Sequence[int]) -> None:
         read = [self.rehearsal.length(prompt) for prompt in prompts]
         distinct = len({(prompt.id, prompt.layout, prompt.slots) for prompt in prompts})
         units.count(units.scored(read, completions, distinct, self.score_rows))

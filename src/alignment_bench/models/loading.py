@@ -25,7 +25,7 @@ warnings.filterwarnings("ignore", message=".*is_gradient_checkpointing", categor
 
 KEPT = 2
 """inference models kept in memory: a policy and the reference it is compared with"""
-M_MMAP_THRESHOLD, MAPPED = -3, 1 << 20
+M_MMAP_THRESHOLD, MAPPED = -3, 4 << 20
 """glibc's name for the size from which a block is mapped on its own, and that size in bytes"""
 LORA_ALPHA_PER_RANK = 2
 """LoRA's alpha over its rank: the update is scaled by this"""
@@ -109,7 +109,8 @@ def make_room(parameters: int) -> None:
     """Before and after what needs memory: `forget`, for models large enough that it is worth its seconds.
 
     From then on glibc takes every tensor above `MAPPED` bytes from the system and gives it back when it is
-    freed; by itself it raises that size to 32 MB, and keeps what is smaller between what is in use.
+    freed; by itself it raises that size to 32 MB, and keeps what is smaller between what is in use. Fresh
+    pages cost time: a quarter of `MAPPED` would cost SmolLM2's training 8 % more and save .07 GB of 2.5.
     """
     if parameters >= TINY_PARAMETERS:
         if hasattr(libc := ctypes.CDLL(None), "mallopt"):

@@ -115,10 +115,10 @@ def logprobs(
     return found
 
 
-def chosen_logprobs(block: Block, targets: torch.Tensor) -> torch.Tensor:
+def chosen_logprobs(part: Block, targets: torch.Tensor) -> torch.Tensor:
     """log softmax(logits)[targets]: a value a row of the block, [tokens]."""
     parts, at = [], 0
-    for logits in block.slices():
+    for logits in part.slices():
         wanted = targets[at : at + len(logits), None]
         parts.append(logits.gather(-1, wanted).squeeze(-1) - logits.logsumexp(dim=-1))
         at += len(logits)

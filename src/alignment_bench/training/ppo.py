@@ -218,8 +218,9 @@ def collect(
         batch = collate([rollout.row for rollout in part], pad, device)
         with precision(settings.bf16, device):
             reference = actor.reference_logprobs(batch)
-            with torch.set_grad_enabled(whole):
-                logprobs, values = actor.forward(batch)
+        # Under an autocast of its own: one keeps its casts of weights, and those made above have no graph.
+        with torch.set_grad_enabled(whole), precision(settings.bf16, device):
+            logprobs, values = actor.forward(batch)
         if whole:
             fresh = logprobs, values
             logprobs, values = logprobs.detach(), values.detach()

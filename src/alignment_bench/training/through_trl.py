@@ -16,7 +16,6 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
-from unittest import mock
 
 import numpy as np
 import torch
@@ -145,10 +144,15 @@ def at_completions_only() -> Iterator[None]:
     """Inside, trl's projection onto the vocabulary skips prompt tokens, whose result it would mask.
 
     It does so by itself where Triton runs, and elsewhere keeps every position, for compilers that want one
-    shape. On a CPU nothing is compiled, and prompts are most of the tokens.
+    shape; nothing is compiled here, and prompts are most of the tokens. It has no option for it. Its kernels
+    ask for Triton under another name.
     """
-    with mock.patch.object(trl_utils, "_use_triton", lambda device: True):
+    own = trl_utils._use_triton
+    trl_utils._use_triton = lambda device: True
+    try:
         yield
+    finally:
+        trl_utils._use_triton = own
 
 
 def size_of(model: Any) -> int:

@@ -151,7 +151,7 @@ def weights_digest(model: LlamaForCausalLM) -> str:
 
 
 def machine() -> dict[str, str]:
-    """What decides the last digits of float32 arithmetic."""
+    """What decides the last digits of float32 arithmetic, as far as the system names it."""
     capability = torch.backends.cpu.get_cpu_capability()
     about = Path("/proc/cpuinfo").read_text("utf-8").splitlines() if platform.system() == "Linux" else []
     cpu = next((line.partition(": ")[2] for line in about if line.startswith("model name")), "")

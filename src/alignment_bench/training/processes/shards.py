@@ -48,7 +48,7 @@ def share(value: Any) -> Any:
 
 
 def alike(value: Any, weight: Tensor) -> Any:
-    """The inverse of `share` for a moment of `weight`; a step count stays a plain number."""
+    """The inverse of `share` for a moment of `weight`; a step count stays as it is."""
     if not isinstance(weight, DTensor) or not isinstance(value, Tensor) or not value.dim():
         return value
     local = value.to(weight.to_local().device)

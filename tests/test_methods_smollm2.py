@@ -42,7 +42,7 @@ class Case:
     label: str
     buys: tuple[str, ...] = ()
     says: tuple[str, ...] = ()
-    """beginnings or parts of its footnotes"""
+    """parts of its footnotes; none on ties: whether any is drawn depends on a machine's last digits"""
     budget: str = "750s"
     """12 comparisons or scores, 4 critiques, 3 demonstrations"""
     unless: str = ""
@@ -59,9 +59,9 @@ CASES = (
     Case("base", kl="zero"),
     Case("base_copy", kl="zero"),
     Case("best_of_n:n=2", REWARD, MODEL, kl="bound"),
-    Case("coh:batch_size=4", REWARD, ("plain text: training prompts", "ties and not trained on")),
+    Case("coh:batch_size=4", REWARD, ("plain text: training prompts",)),
     Case("critique_fine_tuning", ("critique",)),
-    Case("dpo:epochs=1", REWARD, ("comparisons trained on",)),
+    Case("dpo:epochs=1", REWARD),
     Case(
         "expert_iteration:prompts_per_round=6:samples=2:epochs=1", REWARD, (*MODEL, "1 rounds of 6 prompts")
     ),

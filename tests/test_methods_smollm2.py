@@ -42,13 +42,15 @@ class Case:
     label: str
     buys: tuple[str, ...] = ()
     says: tuple[str, ...] = ()
-    """parts of its footnotes; none on ties: whether any is drawn depends on a machine's last digits"""
+    """beginnings or parts of its footnotes"""
     budget: str = "750s"
     """12 comparisons or scores, 4 critiques, 3 demonstrations"""
     unless: str = ""
     """part of the one reason for which it may end as not applicable"""
     kl: str = "measured"
     """`zero`, `measured`, `bound`, or `none` for a wrapper without probabilities of its own"""
+    ties: str = ""
+    """part of the footnote that is there exactly where a comparison tied"""
 
 
 REWARD = ("prefer",)
@@ -59,9 +61,9 @@ CASES = (
     Case("base", kl="zero"),
     Case("base_copy", kl="zero"),
     Case("best_of_n:n=2", REWARD, MODEL, kl="bound"),
-    Case("coh:batch_size=4", REWARD, ("plain text: training prompts",)),
+    Case("coh:batch_size=4", REWARD, ("plain text: training prompts",), ties="ties and not trained on"),
     Case("critique_fine_tuning", ("critique",)),
-    Case("dpo:epochs=1", REWARD),
+    Case("dpo:epochs=1", REWARD, ties="comparisons trained on"),
     Case(
         "expert_iteration:prompts_per_round=6:samples=2:epochs=1", REWARD, (*MODEL, "1 rounds of 6 prompts")
     ),
@@ -148,6 +150,14 @@ class Bench:
         lines = (self.folder / "posts.jsonl").read_text("utf-8").splitlines()
         return {row["id"]: row["prompt"] for row in map(json.loads, lines)}
 
+    def tied(self, record: CellRecord) -> bool:
+        """Whether the teacher called any comparison that was bought a tie."""
+        asked = [key for key, kind in record.code["jobs"].items() if kind == "ask"]
+        stored = [self.results / "jobs" / "ask" / key / "records.jsonl" for key in asked]
+        lines = [json.loads(line) for path in stored for line in path.read_text("utf-8").splitlines()]
+        assert len(lines) >= record.spend["acts"]["prefer"]
+        return any(line["preference"] == "tie" for line in lines)
+
     def read(self, record: CellRecord) -> dict[str, float]:
         """What the stored answers look like, in shares; `lines` are the answers to read in a failure."""
         posts, answers = self.posts(), self.answers(record)
@@ -205,6 +215,8 @@ def test_method_on_real_posts(bench: Bench, base: CellRecord, case: Case) -> Non
     check_spend(record, case)
     for part in case.says:
         assert any(part in note for note in record.notes), (part, record.notes)
+    if case.ties:
+        assert any(case.ties in note for note in record.notes) == bench.tied(record), record.notes
     if case.unless and record.status == "not_applicable":
         assert case.unless in record.reason
         return
